@@ -1,0 +1,3 @@
+from .nets import EfficientGCN
+
+__all__ = ["EfficientGCN"]

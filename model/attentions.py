@@ -1,0 +1,116 @@
+"""Attention layers (EfficientGCN, section 3.4). Tensors are (N*M, C, T, V); each attention returns a map that broadcasts."""
+
+import paddle
+import paddle.nn.functional as F
+from paddle import nn
+
+from .activations import make_activation
+from .layers import ConvBN, conv_bn
+
+
+class SpatioTemporalJointAttention(nn.Layer):
+    """ST-Joint (stja): which frames and which joints matter, from one shared squeeze. Map: (N*M, C, T, V) in (0, 1)."""
+
+    def __init__(self, channels, reduct_ratio, bias=True, **_):
+        super().__init__()
+        inner = channels // reduct_ratio
+        self.fcn = ConvBN(channels, inner, bias=bias)
+        self.conv_t = nn.Conv2D(inner, channels, 1)
+        self.conv_v = nn.Conv2D(inner, channels, 1)
+
+    def forward(self, x):
+        T, V = x.shape[2], x.shape[3]
+        # means as products: a reduction over an inner axis runs on one thread, a product on all
+        over_joints = paddle.matmul(x, paddle.full([V, 1], 1.0 / V, x.dtype))  # (N*M, C, T, 1)
+        over_time = paddle.matmul(x, paddle.full([T, 1], 1.0 / T, x.dtype), transpose_x=True)  # (N*M, C, V, 1)
+        squeezed = F.hardswish(self.fcn(paddle.concat([over_joints, over_time], axis=2)))
+        frames, joints = paddle.split(squeezed, [T, V], axis=2)
+        frames = F.sigmoid(self.conv_t(frames))  # (N*M, C, T, 1)
+        joints = F.sigmoid(self.conv_v(joints.transpose([0, 1, 3, 2])))  # (N*M, C, 1, V)
+        return paddle.matmul(frames, joints)
+
+
+class _SqueezeExcite(nn.Layer):
+    """conv + BN + ReLU + conv over one pooled vector; children of `fcn` carry the numbers of the published checkpoints."""
+
+    def __init__(self, pool, channels, inner, out_channels, bias=True):
+        super().__init__()
+        self.fcn = nn.Sequential(
+            pool, nn.Conv2D(channels, inner, 1, bias_attr=None if bias else False), nn.BatchNorm2D(inner), nn.ReLU(),
+            nn.Conv2D(inner, out_channels, 1, bias_attr=None if bias else False))
+
+    def squeeze(self, x):
+        pool, down, bn, relu, up = self.fcn
+        return up(relu(conv_bn(down, bn, pool(x))))
+
+
+class PartAttention(_SqueezeExcite):
+    """pa: weights of the body parts per channel, softmax over parts. Map: (N*M, C, 1, V). `parts`: each joint's part."""
+
+    def __init__(self, channels, reduct_ratio, bias=True, *, parts, **_):
+        self.num_parts = int(parts.max()) + 1
+        super().__init__(nn.AdaptiveAvgPool2D(1), channels, channels // reduct_ratio, channels * self.num_parts, bias)
+        self.channels = channels
+        self.register_buffer("joints", paddle.to_tensor(parts, dtype="int64"))
+
+    def forward(self, x):
+        weights = F.softmax(self.squeeze(x).reshape([-1, self.channels, 1, self.num_parts]), axis=3)
+        return paddle.index_select(weights, self.joints, axis=3)
+
+
+class ChannelAttention(_SqueezeExcite):
+    """ca: squeeze and excitation over channels. Map: (N*M, C, 1, 1) in (0, 1)."""
+
+    def __init__(self, channels, **_):
+        super().__init__(nn.AdaptiveAvgPool2D(1), channels, channels // 4, channels)
+
+    def forward(self, x):
+        return F.sigmoid(self.squeeze(x))
+
+
+class FrameAttention(nn.Layer):
+    """fa: mean and max of each frame, one convolution over time. Map: (N*M, 1, T, 1), unbounded (no sigmoid)."""
+
+    def __init__(self, **_):
+        super().__init__()
+        self.conv = nn.Conv2D(2, 1, (9, 1), padding=(4, 0))
+
+    def forward(self, x):
+        mean = x.mean(axis=[1, 3], keepdim=True)
+        largest = x.max(axis=[1, 3], keepdim=True)
+        return self.conv(paddle.concat([mean, largest], axis=1))
+
+
+class _JointPool(nn.Layer):
+    """(N*M, C, T, V) -> (N*M, V, 1, 1): the largest value of each joint."""
+
+    def forward(self, x):
+        return x.max(axis=[1, 2]).reshape([-1, x.shape[3], 1, 1])
+
+
+class JointAttention(_SqueezeExcite):
+    """ja: weights of the joints, softmax over them. Map: (N*M, 1, 1, V)."""
+
+    def __init__(self, num_joints, **_):
+        super().__init__(_JointPool(), num_joints, num_joints // 2, num_joints)
+
+    def forward(self, x):
+        return F.softmax(self.squeeze(x), axis=1).reshape([-1, 1, 1, x.shape[3]])
+
+
+ATTENTIONS = {
+    "stja": SpatioTemporalJointAttention, "pa": PartAttention, "ca": ChannelAttention, "fa": FrameAttention,
+    "ja": JointAttention}
+
+
+class AttentionLayer(nn.Layer):
+    """act(BN(x * attention(x)) + x)."""
+
+    def __init__(self, channels, att_type, act_type, **sizes):
+        super().__init__()
+        self.att = ATTENTIONS[att_type](channels=channels, **sizes)
+        self.bn = nn.BatchNorm2D(channels)
+        self.act = make_activation(act_type)
+
+    def forward(self, x):
+        return self.act(self.bn(x * self.att(x)) + x)

@@ -1,0 +1,147 @@
+"""Spatial graph layer and temporal layers (EfficientGCN, section 3.3). Tensors are (N*M, C, T, V)."""
+
+import paddle
+import paddle.nn.functional as F
+from paddle import nn
+
+from .activations import make_activation
+
+
+def conv_bn(conv, bn, x):
+    """bn(conv(x)), without the work for a bias that BN's batch mean cancels: the same values, a third of a step's time less.
+
+    In training the bias goes past the big tensors: the running mean gets it directly, and `+ 0 * bias` keeps its gradient
+    there (zero), so that weight decay and momentum treat it as they would in the plain form.
+    """
+    if not bn.training or conv.bias is None or type(bn) is not nn.BatchNorm2D:
+        return bn(conv(x))
+    y = F.conv2d(x, conv.weight, None, conv._stride, conv._padding, conv._dilation, conv._groups)
+    mean = bn._mean.clone().detach()  # updated in place by batch_norm, so not the layer's own: a second forward may follow
+    y = F.batch_norm(y, mean, bn._variance, bn.weight, bn.bias + 0.0 * conv.bias, True, bn._momentum, bn._epsilon)
+    with paddle.no_grad():
+        paddle.assign(mean + (1 - bn._momentum) * conv.bias, bn._mean)
+    return y
+
+
+class ConvBN(nn.Sequential):
+    """Convolution (children 0) and batch norm (1) over the time axis: kernel (window, 1), padding in time only."""
+
+    def __init__(self, in_channels, out_channels, window=1, stride=1, groups=1, bias=True):
+        super().__init__(
+            nn.Conv2D(in_channels, out_channels, (window, 1), (stride, 1), ((window - 1) // 2, 0), groups=groups,
+                      bias_attr=None if bias else False),
+            nn.BatchNorm2D(out_channels))
+
+    def forward(self, x):
+        return conv_bn(self[0], self[1], x)
+
+
+class Zero(nn.Layer):
+    """No residual."""
+
+    def forward(self, x):
+        return 0.0
+
+
+class SpatialGraphConv(nn.Layer):
+    """Graph convolution: out[w] = sum over hops d and joints v of conv_d(x)[v] * A[d, v, w] * edge[d, v, w]."""
+
+    def __init__(self, in_channels, out_channels, A, bias=True, edge=True):
+        super().__init__()
+        self.num_hops = A.shape[0]
+        self.gcn = nn.Conv2D(in_channels, out_channels * self.num_hops, 1, bias_attr=None if bias else False)
+        self.register_buffer("A", paddle.to_tensor(A, dtype="float32"))
+        self.edge = self.create_parameter(A.shape, default_initializer=nn.initializer.Constant(1.0)) if edge else None
+
+    def forward(self, x):
+        A = self.A if self.edge is None else self.A * self.edge
+        hops = self.gcn(x).chunk(self.num_hops, axis=1)  # K times (N*M, C, T, V): channels are ordered hop first
+        return sum(paddle.matmul(hop, A[d]) for d, hop in enumerate(hops))
+
+
+class SpatialGraphLayer(nn.Layer):
+    """act(BN(graph convolution) + residual)."""
+
+    def __init__(self, in_channels, out_channels, A, act_type, bias=True, edge=True):
+        super().__init__()
+        self.conv = SpatialGraphConv(in_channels, out_channels, A, bias, edge)
+        self.bn = nn.BatchNorm2D(out_channels)
+        self.residual = (nn.Identity() if in_channels == out_channels
+                         else ConvBN(in_channels, out_channels, bias=bias))
+        self.act = make_activation(act_type)
+
+    def forward(self, x):
+        return self.act(self.bn(self.conv(x)) + self.residual(x))
+
+
+class TemporalLayer(nn.Layer):
+    """What the temporal layers share: the residual, identity or strided 1x1 convolution."""
+
+    def __init__(self, channels, stride, act_type, bias):
+        super().__init__()
+        self.residual = nn.Identity() if stride == 1 else ConvBN(channels, channels, stride=stride, bias=bias)
+        self.act = make_activation(act_type)
+
+
+class BasicLayer(TemporalLayer):
+    """act(BN(conv) + residual)."""
+
+    def __init__(self, channels, window, stride, act_type, bias=True, **_ratios):
+        super().__init__(channels, stride, act_type, bias)
+        self.conv = nn.Conv2D(channels, channels, (window, 1), (stride, 1), ((window - 1) // 2, 0),
+                              bias_attr=None if bias else False)
+        self.bn = nn.BatchNorm2D(channels)
+
+    def forward(self, x):
+        return self.act(conv_bn(self.conv, self.bn, x) + self.residual(x))
+
+
+class BottleneckLayer(TemporalLayer):
+    """1x1 down to C // reduct_ratio, convolution over time, 1x1 up, + residual, act."""
+
+    def __init__(self, channels, window, stride, act_type, bias=True, *, expand_ratio, reduct_ratio):
+        super().__init__(channels, stride, act_type, bias)
+        inner = channels // reduct_ratio
+        self.reduct_conv = ConvBN(channels, inner, bias=bias)
+        self.conv = ConvBN(inner, inner, window, stride, bias=bias)
+        self.expand_conv = ConvBN(inner, channels, bias=bias)
+
+    def forward(self, x):
+        y = self.act(self.reduct_conv(x))
+        y = self.act(self.conv(y))
+        return self.act(self.expand_conv(y) + self.residual(x))
+
+
+class SepLayer(TemporalLayer):
+    """Inverted bottleneck: 1x1 up (where expand_ratio > 0), depthwise over time, pointwise, + residual, no act."""
+
+    def __init__(self, channels, window, stride, act_type, bias=True, *, expand_ratio, reduct_ratio):
+        super().__init__(channels, stride, act_type, bias)
+        inner = channels * expand_ratio or channels
+        self.expand_conv = ConvBN(channels, inner, bias=bias) if expand_ratio > 0 else None
+        self.depth_conv = ConvBN(inner, inner, window, stride, groups=inner, bias=bias)
+        self.point_conv = ConvBN(inner, channels, bias=bias)
+
+    def forward(self, x):
+        y = x if self.expand_conv is None else self.act(self.expand_conv(x))
+        return self.point_conv(self.act(self.depth_conv(y))) + self.residual(x)
+
+
+class SGLayer(TemporalLayer):
+    """Sandglass: depthwise, pointwise down to C // reduct_ratio, pointwise up, strided depthwise, + residual, no act."""
+
+    def __init__(self, channels, window, stride, act_type, bias=True, *, expand_ratio, reduct_ratio):
+        super().__init__(channels, stride, act_type, bias)
+        inner = channels // reduct_ratio
+        self.depth_conv1 = ConvBN(channels, channels, window, groups=channels, bias=bias)
+        self.point_conv1 = ConvBN(channels, inner, bias=bias)
+        self.point_conv2 = ConvBN(inner, channels, bias=bias)
+        self.depth_conv2 = ConvBN(channels, channels, window, stride, groups=channels, bias=bias)
+
+    def forward(self, x):
+        y = self.act(self.depth_conv1(x))
+        y = self.act(self.point_conv2(self.point_conv1(y)))
+        return self.depth_conv2(y) + self.residual(x)
+
+
+TEMPORAL_LAYERS = {"Basic": BasicLayer, "Bottleneck": BottleneckLayer, "Sep": SepLayer, "SG": SGLayer}
