@@ -1,4 +1,4 @@
-"""Errors, files, logging, seeding: what every part of the project shares. Imports nothing of the project, no Paddle."""
+"""Errors, files, logging: what every part of the project shares. Imports nothing of the project, no Paddle."""
 
 import contextlib
 import io
@@ -6,7 +6,6 @@ import logging
 import os
 import pickle
 import pickletools
-import random
 import sys
 import time
 from collections import OrderedDict
@@ -156,7 +155,7 @@ def load_pickle(path, limit=4 << 30):
         raise UserError(f"{path}: not a usable file, damaged or of another kind ({reason})") from error
 
 
-# ---------------------------------------------------------------- logging and seeds
+# ---------------------------------------------------------------- logging
 
 
 def get_logger():
@@ -179,13 +178,3 @@ def set_up_logging(folder=None):
         handler.setFormatter(logging.Formatter("[ %(asctime)s ] %(message)s"))
         logger.addHandler(handler)
     return logger
-
-
-def seed_everything(seed):
-    """Seed Python, NumPy and Paddle (the loader's shuffle draws from NumPy's global generator)."""
-    import numpy as np
-    import paddle
-
-    random.seed(seed)
-    np.random.seed(seed % 2**32)
-    paddle.seed(seed)

@@ -1,0 +1,273 @@
+"""Types and ranges of every setting, and the one way to a configuration: defaults, then a YAML file, then the command line."""
+
+import difflib
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from utils import UserError
+
+FOLDER = Path(__file__).parent
+DATASETS = ("ntu-xsub", "ntu-xview", "ntu-xsub120", "ntu-xset120")
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+def _as_text(value):
+    return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+
+
+Text = Annotated[str, BeforeValidator(_as_text), Field(min_length=1)]
+Positive = Annotated[int, Field(gt=0, le=2**31 - 1)]
+Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
+
+
+class NtuArgs(Section):
+    train_batch_size: Positive
+    eval_batch_size: Positive
+    num_frame: Annotated[int, Field(ge=3, le=300)]
+    inputs: Literal["J", "V", "B", "JV", "JB", "VB", "JVB"]
+    transform: bool
+    root_folder: Text
+    ntu60_path: Text
+    ntu120_path: Text
+
+
+class DatasetArgs(Section):
+    ntu: NtuArgs
+
+
+class Block(Section):
+    """One row of block_args; written as a list [channels, stride, depth]."""
+
+    channels: Annotated[int, Field(gt=0, le=4096)]
+    stride: Literal[1, 2, 3, 4]
+    depth: Annotated[float, Field(ge=0, le=100)]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_list(cls, row):
+        if not isinstance(row, list) or len(row) != 3:
+            raise ValueError("a row is [channels, stride, depth]")
+        return dict(zip(("channels", "stride", "depth"), row, strict=True))
+
+
+Ratio = Annotated[int, Field(ge=1, le=64)]
+
+
+class ModelArgs(Section):
+    stem_channel: Annotated[int, Field(gt=0, le=4096)]
+    block_args: Annotated[list[Block], Field(min_length=1, max_length=32)]
+    fusion_stage: Count
+    act_type: Literal["relu", "relu6", "hswish", "swish"]
+    att_type: Literal["stja", "pa", "ca", "fa", "ja", "none"]
+    layer_type: Literal["Basic", "Bottleneck", "Sep", "SG"]
+    drop_prob: Annotated[float, Field(ge=0, lt=1)]
+    kernel_size: Annotated[list[Count], Field(min_length=2, max_length=2)]
+    scale_args: Annotated[list[Annotated[float, Field(gt=0, le=4)]], Field(min_length=2, max_length=2)]
+    expand_ratio: Annotated[int, Field(ge=0, le=64)]
+    reduct_ratio: Ratio
+    bias: bool
+    edge: bool
+
+    @model_validator(mode="after")
+    def _sizes_fit(self):
+        window, distance = self.kernel_size
+        if window % 2 == 0 or window > 99 or distance > 10:
+            raise ValueError("kernel_size: the temporal window must be odd and under 100, the graph distance at most 10")
+        if self.fusion_stage >= len(self.block_args):
+            raise ValueError(f"fusion_stage: must be below the number of blocks ({len(self.block_args)})")
+        return self
+
+
+Rate = Annotated[float, Field(gt=0, le=100)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+
+class MomentumArgs(Section):
+    learning_rate: Rate
+    momentum: Fraction
+    use_nesterov: bool
+    weight_decay: Annotated[float, Field(ge=0)]
+
+
+class AdamArgs(Section):
+    learning_rate: Rate
+    beta1: Fraction
+    beta2: Fraction
+    weight_decay: Annotated[float, Field(ge=0)]
+
+
+class OptimizerArgs(Section):
+    Momentum: MomentumArgs
+    Adam: AdamArgs
+
+
+class CosineArgs(Section):
+    max_epoch: Positive
+    warm_up: Count
+
+
+class StepArgs(CosineArgs):
+    step_lr: list[Positive]
+
+
+class SchedulerArgs(Section):
+    cosine: CosineArgs
+    step: StepArgs
+
+
+class Config(Section):
+    """A whole configuration; attributes carry the dotted keys of the YAML files."""
+
+    config: Text
+    gpus: list[Count]
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    work_dir: Text
+    no_progress_bar: bool
+    debug: bool
+    delay_hours: Annotated[float, Field(ge=0, le=10000)]
+    generate_data: bool
+    check: bool
+    evaluate: bool
+    extract: bool
+    visualize: bool
+    resume: bool
+    pretrained_path: Text | None
+    dataset: Literal[DATASETS]
+    workers: Annotated[int, Field(ge=0, le=256)]
+    skip_bad: bool
+    dataset_args: DatasetArgs
+    model_type: Annotated[str, Field(pattern=r"^EfficientGCN-B\d$")]
+    model_args: ModelArgs
+    optimizer: Literal["Momentum", "Adam"]
+    optimizer_args: OptimizerArgs
+    lr_scheduler: Literal["cosine", "step"]
+    scheduler_args: SchedulerArgs
+    checkpoint_minutes: Annotated[float, Field(ge=0)]
+    save_inference_dir: Text | None
+
+    @property
+    def data(self):
+        return self.dataset_args.ntu
+
+    @property
+    def schedule(self):
+        return getattr(self.scheduler_args, self.lr_scheduler)
+
+    @model_validator(mode="after")
+    def _one_job(self):
+        jobs = [key for key in ("generate_data", "check", "evaluate", "extract", "visualize", "resume") if getattr(self, key)]
+        if len(jobs) > 1:
+            raise ValueError(f"{' and '.join(jobs)}: one at a time")
+        if (self.evaluate or self.extract or self.visualize) and self.pretrained_path is None:
+            raise ValueError(f"{jobs[0]}: needs a checkpoint; add -pp FILE")
+        return self
+
+    def plain(self):
+        """The configuration as dicts and lists, to be written to YAML and read back."""
+        values = self.model_dump(mode="json")
+        values["model_args"]["block_args"] = [list(block.values()) for block in values["model_args"]["block_args"]]
+        return values
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML that reads 1e-4 as a number, as YAML 1.2 does, and refuses a key given twice."""
+
+    def construct_mapping(self, node, deep=False):
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for key in set(keys):
+            if keys.count(key) > 1:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} stands twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789"))
+
+
+def parse_yaml(text, source):
+    """Value of a YAML text; raises UserError naming `source` where it is not YAML."""
+    try:
+        return yaml.load(text, _Loader)  # noqa: S506 (a SafeLoader)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f", line {mark.line + 1}" if mark else ""
+        reason = " ".join(str(getattr(error, "problem", None) or error).split())
+        raise UserError(f"{source}{place}: not valid YAML ({reason})") from error
+
+
+def _read_yaml(path):
+    try:
+        values = parse_yaml(path.read_text(encoding="utf-8"), path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: can't be read ({error})") from error
+    if values is not None and not isinstance(values, dict):
+        raise UserError(f"{path}: must hold keys and values, like configs/2001.yaml")
+    return values or {}
+
+
+def _find(name):
+    path = Path(name) if Path(name).suffix in (".yaml", ".yml") else FOLDER / f"{name}.yaml"
+    if path.is_file() and path.stem not in ("defaults",):
+        return path
+    known = sorted(p.stem for p in FOLDER.glob("*.yaml") if p.stem != "defaults")
+    near = difflib.get_close_matches(str(name), known)
+    raise UserError(f"--config {name}: no file {path}; {'near: ' + ', '.join(near) if near else 'known: ' + ', '.join(known)}")
+
+
+def _merge(base, changes):
+    merged = dict(base)
+    for key, value in changes.items():
+        inside = isinstance(value, dict) and isinstance(base.get(key), dict)
+        merged[key] = _merge(base[key], value) if inside else value
+    return merged
+
+
+def _nest(dotted, value):
+    for key in reversed(dotted.split(".")):
+        value = {key: value}
+    return value
+
+
+def _keys_at(values, path):
+    for key in path:
+        values = values[key] if isinstance(values, dict) else {}
+    return list(values) if isinstance(values, dict) else []
+
+
+def _explain(error, defaults):
+    """One line for the first thing that is wrong: dotted key, value, what is allowed, near matches."""
+    first = error.errors()[0]
+    path = [str(part) for part in first["loc"]]
+    key, value = ".".join(path), first["input"]
+    if first["type"] == "extra_forbidden":
+        known = _keys_at(defaults, path[:-1])
+        near = difflib.get_close_matches(path[-1], known, cutoff=0.5) or known
+        return f"{key}: no such key; {'did you mean' if len(near) < 4 else 'possible'}: {', '.join(near)}?"
+    message = first["msg"].removeprefix("Value error, ")
+    message = message[0].lower() + message[1:]
+    shown = "" if isinstance(value, dict) or not key else f" {value!r:.60}"
+    return f"{key}{shown}: {message}" if key else message
+
+
+def load_config(name, overrides=()):
+    """The configuration NAME (an id in configs/ or a path) with `overrides` [(dotted key, value or YAML text)] on top.
+
+    Raises UserError, one line, on an unknown file or key (with near matches), a wrong type or a value out of range.
+    """
+    defaults = _read_yaml(FOLDER / "defaults.yaml")
+    path = _find(name)
+    values = _merge(defaults, _read_yaml(path))
+    for dotted, value in overrides:
+        parsed = parse_yaml(value, f"--{dotted}") if isinstance(value, str) else value
+        values = _merge(values, _nest(dotted, parsed))
+    values["config"] = path.stem
+    try:
+        return Config(**{str(key): value for key, value in values.items()})
+    except ValidationError as error:
+        raise UserError(f"{path}: {_explain(error, defaults)}") from error

@@ -1,0 +1,123 @@
+"""Access to a generated data set: memory-mapped arrays, labels, batches of features. No Paddle."""
+
+from pathlib import Path
+
+import numpy as np
+
+from utils import UserError, load_pickle
+
+from .features import branch_features
+
+
+def split_paths(root_folder, transform, dataset, split):
+    """Paths of (data, label) of one split ('train' or 'eval') of a generated data set."""
+    folder = Path(root_folder) / ("transformed" if transform else "original") / dataset
+    return folder / f"{split}_data.npy", folder / f"{split}_label.pkl"
+
+
+def load_data(path):
+    """Memory-mapped float32 array (N, C, T, V, M) of a npy file; raises UserError where it is anything else."""
+    try:
+        data = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; make the data set first (python main.py -c ID -gd)") from None
+    except (OSError, ValueError, EOFError, SyntaxError, MemoryError, OverflowError) as error:
+        raise UserError(f"{path}: not a readable npy array ({' '.join(str(error).split())}); generate it again") from error
+    if getattr(data, "ndim", 0) != 5 or data.dtype != np.float32:
+        found = f"{data.dtype} {data.shape}" if isinstance(data, np.ndarray) else type(data).__name__
+        raise UserError(f"{path}: holds {found}, needed is float32 (N, C, T, V, M); generate it again")
+    return data
+
+
+def load_labels(path):
+    """(names, labels, lengths), three lists of one length, of a label file; names lose any folder part.
+
+    Raises UserError where the file is anything else. Nothing in it is run (see utils.load_pickle).
+    """
+    if not Path(path).exists():
+        raise UserError(f"{path}: no such file; make the data set first (python main.py -c ID -gd)")
+    value = load_pickle(path)
+    if not isinstance(value, (tuple, list)) or len(value) != 3 or not all(isinstance(part, (list, tuple)) for part in value):
+        raise UserError(f"{path}: must hold three lists (names, labels, lengths)")
+    names, labels, lengths = value
+    if not len(names) == len(labels) == len(lengths):
+        raise UserError(f"{path}: lists of different length ({len(names)} names, {len(labels)} labels, {len(lengths)} lengths)")
+    if not all(isinstance(name, str) for name in names):
+        raise UserError(f"{path}: sample names must be texts")
+    if not all(isinstance(number, (int, np.integer)) for number in (*labels, *lengths)):
+        raise UserError(f"{path}: labels and lengths must be whole numbers")
+    return [name.replace("\\", "/").rsplit("/", 1)[-1] for name in names], [int(x) for x in labels], [int(x) for x in lengths]
+
+
+class NTUFeeder:
+    """One split of a data set. `feeder[i]` = (features (I, 2C, T, V, M) float32, label, name)."""
+
+    def __init__(self, data_path, label_path, *, num_frame, inputs, graph, num_classes, limit=None):
+        self.data = load_data(data_path)
+        self.names, self.labels, lengths = load_labels(label_path)
+        count, C, T, V, M = self.data.shape
+        if count != len(self.names):
+            raise UserError(f"{label_path}: names {len(self.names)} samples, {data_path} holds {count}; generate them together")
+        if count == 0:
+            raise UserError(f"{data_path}: holds no sample")
+        if num_frame > T or graph.num_joints != V:
+            raise UserError(f"{data_path}: samples are (C, T, V, M) = {(C, T, V, M)}; the configuration asks for T = {num_frame} "
+                            f"(num_frame) and V = {graph.num_joints} ({graph.name} skeleton)")
+        for name, label in zip(self.names, self.labels, strict=True):
+            if not 0 <= label < num_classes:
+                raise UserError(f"{label_path}: label {label} of {name}; must be 0 to {num_classes - 1}")
+        if not all(0 <= length <= T for length in lengths):
+            raise UserError(f"{label_path}: a length is not within 0 to {T}")
+        self.graph, self.inputs, self.num_frame = graph, inputs, num_frame
+        self.count = min(count, limit or count)
+        self.sample_shape = (len(inputs), 2 * C, num_frame, V, M)
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, index):
+        features = branch_features(self.data[index, :, : self.num_frame], self.graph, self.inputs)
+        return features, self.labels[index], self.names[index]
+
+    def batch(self, indices):
+        """(features (N, I, 2C, T, V, M), labels (N,) int64, indices (N,) int64) of samples, computed at once."""
+        coordinates = np.stack([self.data[i, :, : self.num_frame] for i in indices])
+        labels = np.array([self.labels[i] for i in indices], "int64")
+        return branch_features(coordinates, self.graph, self.inputs), labels, np.array(indices, "int64")
+
+
+class EpochBatches:
+    """Batches of sample indices for one rank; the order follows from (seed, epoch) alone, so that a run can go on anywhere.
+
+    Training (`shuffle`): every rank takes its part of each global batch, the last partial one is dropped. Evaluation: in order,
+    every sample once over all ranks. `set_epoch(epoch, first)` chooses the epoch and how many batches of it to leave out.
+    """
+
+    def __init__(self, count, batch_size, *, shuffle, seed=0, rank=0, world=1):
+        self.count, self.batch_size, self.shuffle, self.seed = count, batch_size, shuffle, seed
+        self.rank, self.world = rank, world
+        self.set_epoch(0)
+
+    def set_epoch(self, epoch, first=0):
+        self.epoch, self.first = epoch, first
+
+    @property
+    def steps(self):
+        """Batches in a whole epoch."""
+        if self.shuffle:
+            return self.count // (self.batch_size * self.world)
+        return -(-len(range(self.rank, self.count, self.world)) // self.batch_size)
+
+    def __len__(self):
+        return self.steps - self.first
+
+    def __iter__(self):
+        size = self.batch_size
+        order = np.arange(self.count)
+        if self.shuffle:
+            np.random.default_rng((self.seed, self.epoch)).shuffle(order)
+            order = order[: self.steps * size * self.world].reshape(-1, self.world, size)[:, self.rank].reshape(-1)
+        else:
+            order = order[self.rank :: self.world]
+        for step in range(self.first, self.steps):
+            yield order[step * size : (step + 1) * size].tolist()
