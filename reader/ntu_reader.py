@@ -1,0 +1,279 @@
+"""One NTU RGB+D `.skeleton` file as an array; the format is described in docs/data.md.
+
+The quick way to read turns the whole text into one JSON array, parses that with simdjson (measured with pysimdjson
+7.0.2) and checks the structure on counts and line ends. In any doubt the exact way reads line after line: that one
+alone decides that a file is wrong, and where. The quick way takes nothing that the exact one refuses.
+"""
+
+import math
+import os
+import re
+import stat
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+import simdjson
+
+MAX_BODIES, NUM_BODIES, NUM_JOINTS, NUM_AXES = 4, 2, 25, 3
+MAX_FRAMES = 300  # the longest recording that a data set holds, and the frames of a sample
+BODY_FIELDS, JOINT_FIELDS = 10, 12
+FARTHEST = 1e6  # a coordinate beyond that is damage: the sensor sees 8 m, and its square must fit float32 with ease
+BYTES_PER_FRAME = 32 << 10  # real files need at most 12 KB a frame, with four bodies
+LONGEST_FILE = 256 << 20  # bytes, where the frames are not limited
+
+_NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})(?:\.skeleton)?", re.ASCII)
+_HIGHEST = {"setup": 32, "camera": 3, "performer": 999, "replication": 999, "action": 120}
+_NUMBER = re.compile(rb"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+_KNOWN_STARTS = {
+    b"\x1f\x8b": "is compressed with gzip; unpack it first",
+    b"\xef\xbb\xbf": "starts with a byte order mark; save it as plain text without one",
+}
+
+
+class SkeletonError(ValueError):
+    """A file that is not a usable `.skeleton` file: `path`, `line` (from 1; None: the whole file) and `reason`."""
+
+    def __init__(self, path, line, reason):
+        super().__init__(path, line, reason)  # all arguments, so that the error survives the road between processes
+        self.path, self.line, self.reason = path, line, reason
+
+    def __str__(self):
+        where = "" if self.line is None else f"line {self.line}: "
+        return f"{printable(self.path)}: {where}{self.reason}"
+
+
+class SampleName(NamedTuple):
+    """What a file name says, all counted from 1."""
+
+    setup: int
+    camera: int
+    performer: int
+    replication: int
+    action: int
+
+
+def printable(text):
+    """A path or bytes as text on one line, whatever a file name or a damaged file brings."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in os.fsdecode(text))
+
+
+def parse_name(name):
+    """SampleName of `SsssCcccPpppRrrrAaaa` or `SsssCcccPpppRrrrAaaa.skeleton`; SkeletonError for any other name."""
+    match = _NAME.fullmatch(name)
+    if not match:
+        raise SkeletonError(name, None, "the name is not of the form SsssCcccPpppRrrrAaaa.skeleton")
+    sample = SampleName(*map(int, match.groups()))
+    for (field, highest), value in zip(_HIGHEST.items(), sample, strict=True):
+        if not 1 <= value <= highest:
+            raise SkeletonError(name, None, f"{field} {value} in the name is not within 1 to {highest}")
+    return sample
+
+
+def read_sample(path):
+    """A file as a sample of the data sets: (array (C=3, T=300, V=25, M=2) float32 in metres, frames in the file)."""
+    bodies = read_skeleton(path)
+    return layout(select_bodies(bodies), MAX_FRAMES), bodies.shape[1]
+
+
+def read_skeleton(path, max_frames=MAX_FRAMES):
+    """Joint coordinates of a file: (4 bodies, T frames, 25, 3) float32 in metres, camera space.
+
+    A body's slot is its place within the frame; slots without a body are 0. `max_frames` None takes any length.
+    Raises SkeletonError with line and reason if the file can't be read, is damaged or has more frames.
+    """
+    data = _read_bytes(path, max_frames)
+    try:
+        return _parse_quickly(data, max_frames)
+    except _DoubtError:
+        return _parse_exactly(path, data, max_frames)
+
+
+def select_bodies(bodies):
+    """The two bodies that move most, most first: (4, T, 25, 3) to (2, T, 25, 3).
+
+    Energy is the sum over the axes of the standard deviation over a body's valid frames (coordinate sum not 0) and all
+    joints; of equal bodies the later slot comes first.
+    """
+    valid = bodies.reshape(*bodies.shape[:2], -1).sum(axis=2) != 0
+    energy = [
+        np.ascontiguousarray(body[frames].reshape(-1, NUM_AXES).T).std(axis=1).sum() if frames.any() else 0.0
+        for body, frames in zip(bodies, valid, strict=True)
+    ]
+    return bodies[np.argsort(energy, kind="stable")[::-1][:NUM_BODIES]]
+
+
+def layout(bodies, num_frames):
+    """Bodies in the model's order: (M, T, 25, 3) to (3, `num_frames`, 25, M), zero-padded at the end."""
+    sample = np.zeros((NUM_AXES, num_frames, NUM_JOINTS, len(bodies)), np.float32)
+    sample[:, : bodies.shape[1]] = bodies.transpose(3, 1, 2, 0)
+    return sample
+
+
+def _read_bytes(path, max_frames):
+    largest = LONGEST_FILE if max_frames is None else max_frames * BYTES_PER_FRAME
+    try:
+        with open(path, "rb", opener=_open_without_waiting) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise SkeletonError(path, None, "is not a regular file")
+            if status.st_size > largest:
+                raise SkeletonError(path, None, f"has {status.st_size} bytes; no such file has more than {largest}")
+            return file.read(status.st_size)
+    except OSError as error:
+        raise SkeletonError(path, None, f"can't be read ({error.strerror})") from error
+
+
+def _open_without_waiting(path, flags):
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # a named pipe would wait for its writer for ever
+
+
+# ---------------------------------------------------------------- the quick way
+
+# Each line end becomes one more number, so that the line structure can be checked on the flat array of all numbers.
+_LINE_END = 999999999.0
+_LINE_END_TEXT = b",999999999,"
+_BODY_SIZE = BODY_FIELDS + 1 + 2 + NUM_JOINTS * (JOINT_FIELDS + 1)
+_FRAME_SIZE = {bodies: 2 + bodies * _BODY_SIZE for bodies in range(MAX_BODIES + 1)}
+_JOINT_COUNT = BODY_FIELDS + 1  # places counted from a body's start, here and below
+_JOINTS = BODY_FIELDS + 3 + np.arange(NUM_JOINTS) * (JOINT_FIELDS + 1)
+_LINE_ENDS = np.concatenate([[BODY_FIELDS, BODY_FIELDS + 2], _JOINTS + JOINT_FIELDS])
+_COORDINATES = (_JOINTS[:, None] + np.arange(NUM_AXES)).ravel()
+
+
+class _DoubtError(Exception):
+    """The quick way can't vouch for this file."""
+
+
+def _parse_quickly(data, max_frames):
+    """What `_parse_exactly` would return; raises _DoubtError where it might not."""
+    numbers, num_lines = _parse_numbers(data)
+    heads = _frame_heads(numbers, max_frames)
+    counts = numbers[heads].astype(int)
+    frame = np.repeat(np.arange(len(heads)), counts)  # of each body
+    slot = np.arange(len(frame)) - np.repeat(np.cumsum(counts) - counts, counts)
+    starts = heads[frame] + 2 + slot * _BODY_SIZE
+    # There are as many line ends as expected and they stand where expected: none is a number of the file in disguise.
+    ends = np.concatenate([[1], heads + 1, (starts[:, None] + _LINE_ENDS).ravel()])
+    if not num_lines == len(ends) == np.count_nonzero(numbers == _LINE_END) or (numbers[ends] != _LINE_END).any():
+        raise _DoubtError
+    coordinates = numbers[starts[:, None] + _COORDINATES]
+    if (numbers[starts + _JOINT_COUNT] != NUM_JOINTS).any() or (abs(coordinates) > FARTHEST).any():
+        raise _DoubtError
+    bodies = np.zeros((MAX_BODIES, len(heads), NUM_JOINTS * NUM_AXES), np.float32)
+    bodies[slot, frame] = coordinates
+    return bodies.reshape(MAX_BODIES, len(heads), NUM_JOINTS, NUM_AXES)
+
+
+def _parse_numbers(data):
+    """All numbers of the text, with _LINE_END after each line, and the number of lines."""
+    if b"," in data or b"[" in data:  # JSON's own signs
+        raise _DoubtError
+    data = data.rstrip() + b"\n"
+    text = data.replace(b"\n", _LINE_END_TEXT)
+    num_lines = (len(text) - len(data)) // (len(_LINE_END_TEXT) - 1)
+    text = b"[" + text + b"0]"
+    text = np.frombuffer(text, np.uint8)
+    text = text + (text == ord(" ")) * np.uint8(ord(",") - ord(" "))  # an eighth of the time of bytes.translate
+    try:
+        return np.frombuffer(_parser().parse(text).as_buffer(of_type="d"))[:-1], num_lines
+    except (ValueError, TypeError, RuntimeError) as error:  # not JSON, not numbers, parser taken by another thread
+        raise _DoubtError from error
+
+
+@cache
+def _parser():
+    # glibc's malloc hands the buffers of each file back to the system and fetches them anew, which takes as long as the
+    # rest of the reading, until it has once seen a larger block freed: mallopt(3), M_MMAP_THRESHOLD.
+    bytearray(8 << 20)
+    return simdjson.Parser()  # keeps its own buffers from file to file
+
+
+def _frame_heads(numbers, max_frames):
+    """Where in `numbers` each frame starts; the last frame ends with the last number."""
+    num_frames = int(numbers[0])
+    if num_frames != numbers[0] or not 1 <= num_frames <= (max_frames or len(numbers)):
+        raise _DoubtError
+    heads, at = [], 2
+    try:
+        for _ in range(num_frames):
+            heads.append(at)
+            at += _FRAME_SIZE[numbers.item(at)]
+    except (KeyError, IndexError) as error:
+        raise _DoubtError from error
+    if at != len(numbers):
+        raise _DoubtError
+    return np.array(heads)
+
+
+# ---------------------------------------------------------------- the exact way
+
+
+def _parse_exactly(path, data, max_frames):
+    """The same array read line by line; raises SkeletonError where the file is not as docs/data.md says."""
+    for start, reason in _KNOWN_STARTS.items():
+        if data.startswith(start):
+            raise SkeletonError(path, 1, f"the file {reason}")
+    lines = _Lines(path, data)
+    num_frames = lines.count("number of frames", 1, max_frames or len(data))
+    frames = []
+    for _ in range(num_frames):
+        frames.append(np.zeros((MAX_BODIES, NUM_JOINTS, NUM_AXES), np.float32))
+        for slot in range(lines.count("number of bodies", 0, MAX_BODIES)):
+            lines.numbers("body", BODY_FIELDS)
+            lines.count("number of joints", NUM_JOINTS, NUM_JOINTS)
+            for joint in range(NUM_JOINTS):
+                coordinates = lines.numbers(f"joint {joint + 1}", JOINT_FIELDS)[:NUM_AXES]
+                for value in coordinates:
+                    if abs(value) > FARTHEST:
+                        raise lines.error(f"joint {joint + 1} has a coordinate of {value:g} m")
+                frames[-1][slot, joint] = coordinates
+    lines.finish()
+    return np.stack(frames, axis=1)
+
+
+class _Lines:
+    """The lines of a file that are not blank, one after the other, as numbers; errors know the line."""
+
+    def __init__(self, path, data):
+        self.path, self.line = path, 0
+        self.rest = iter(data.split(b"\n"))
+
+    def error(self, reason):
+        return SkeletonError(self.path, max(1, self.line), reason)
+
+    def next_fields(self):
+        for line in self.rest:
+            self.line += 1
+            if fields := line.split():
+                return fields
+        return None
+
+    def numbers(self, what, count):
+        """The `count` finite numbers of the next line."""
+        fields = self.next_fields()
+        if fields is None:
+            raise self.error(f"the file ends where the line '{what}' should stand")
+        if len(fields) != count:
+            raise self.error(f"the line '{what}' has {len(fields)} fields instead of {count}")
+        for field in fields:
+            if not _NUMBER.fullmatch(field):
+                raise self.error(f"'{printable(field[:20])}' in the line '{what}' is not a number")
+        values = [float(field) for field in fields]
+        if not all(map(math.isfinite, values)):
+            raise self.error(f"the line '{what}' has a number too large to hold")
+        return values
+
+    def count(self, what, lowest, highest):
+        """The next line's one whole number."""
+        (value,) = self.numbers(what, 1)
+        if value != int(value):
+            raise self.error(f"the {what} is {value:g}, not a whole number")
+        if not lowest <= value <= highest:
+            allowed = lowest if lowest == highest else f"{lowest} to {highest}"
+            raise self.error(f"the {what} is {value:.15g}; allowed: {allowed}")
+        return int(value)
+
+    def finish(self):
+        if self.next_fields() is not None:
+            raise self.error("the file goes on after its last frame")
