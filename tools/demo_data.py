@@ -96,7 +96,7 @@ def sample_texts(seed, performer, replication, action, frames=None):
     facing = np.radians(CAMERAS[3 - replication % 2] + rng.normal(0, 6))
     spot = rng.uniform(-.15, .15, 3) * (1, 0, 1)
     places = [turn(place, facing) + spot for place in perform(action, length, leader, other, rng)]
-    ghost = .5 * joints(other, Pose(Clip(length, other, rng))) + np.array([rng.choice((-1.1, 1.1)), .2, .3])
+    ghost = .5 * joints(Pose(Clip(length, other, rng), other)) + np.array([rng.choice((-1.1, 1.1)), .2, .3])
     return [view(places, ghost, angle, lens, np.random.default_rng((seed, 5, performer, replication, action, camera)))
             for camera, angle in CAMERAS.items()]
 

@@ -15,7 +15,7 @@ RATE = 30  # frames a second, Kinect v2's
 # length in metres: with the sensor's noise on top they measure as in real files.
 PARENT = np.array([1, 1, 20, 2, 20, 4, 5, 6, 20, 8, 9, 10, 0, 12, 13, 14, 0, 16, 17, 18, 1, 22, 7, 24, 11])
 LENGTH = np.array([.27, 0, .07, .12, .14, .23, .21, .05, .13, .21, .22, .06, .057, .34, .33, .09, .067, .33, .35, .09,
-                   .20, .05, .03, .05, .03])
+                   .20, .05, .024, .05, .024])
 SIDES = ((1, (8, 9, 10, 11, 23, 24), (16, 17, 18, 19)), (-1, (4, 5, 6, 7, 21, 22), (12, 13, 14, 15)))  # sign, arm, leg
 ACROSS, UP = np.eye(3)[:2]
 ANKLE = np.array([.09, .08, 0])  # of a standing foot, from the floor below the pelvis
@@ -81,9 +81,9 @@ class Clip:
 class Pose:
     """What one body does over time; it starts as quiet standing with a little sway."""
 
-    def __init__(self, clip):
+    def __init__(self, clip, body):
         rng, frames = clip.rng, clip.frames
-        self.frames = frames
+        self.body = body
         self.pelvis = drift(rng, frames, (3,)) * (.010, .002, .010)  # (T,3), from where it stands
         self.wrist = np.stack([WRIST + .012 * drift(rng, frames, (3,)) for _ in range(2)])  # (2,T,3), from the shoulder
         self.ankle = np.tile(ANKLE + rng.normal(0, .02, (2, 1, 3)) * (1, 0, 1), (frames, 1))  # (2,T,3), from the floor
@@ -109,10 +109,9 @@ def reach(root, target, upper, lower, pole):
     return root + axis * along + across(pole, axis) * np.sqrt(upper**2 - along**2), root + axis * distance
 
 
-def joints(body, pose):
+def joints(pose):
     """Joint positions (T,25,3) in metres: x to the person's right, y up from the floor, z backward; it stands at 0."""
-    bones, place = body.bones, np.empty((pose.frames, 25, 3))
-
+    body, bones, place = pose.body, pose.body.bones, np.empty((len(pose.pelvis), 25, 3))
     lean, curl, nod, tilt, twist = pose.trunk.T[..., None]
 
     def spine(angle):
@@ -201,14 +200,14 @@ def hop(clip, pose):
 
 
 def jump(clip, pose):
-    phase = clip.event(1.5)
+    phase = clip.event(1.7)
     crouch = keys(phase, (0, [0]), (.28, [1]), (.42, [-.1]), (.68, [.1]), (.78, [.7]), (1, [0]))
-    swing = keys(phase, (0, [0]), (.28, [-1]), (.52, [1]), (.8, [.15]), (1, [0]))
     flight = .30 * clip.leader.amplitude * np.maximum(1 - ((phase[:, None] - .55) / .13)**2, 0) * UP
     pose.pelvis += crouch * (0, -.22, -.08) + flight
     pose.ankle += .9 * flight
     pose.trunk += crouch * (.55, 0, 0, 0, 0)
-    pose.wrist += np.maximum(-swing, 0) * (.05, .06, -.28) + np.maximum(swing, 0) * (.06, .76, .14)
+    pose.wrist += keys(phase, (0, (0, 0, 0)), (.25, (.05, .06, -.28)), (.42, (.05, .22, .34)), (.57, (.06, .72, .16)),
+                       (.74, (.06, .22, .28)), (1, (0, 0, 0)))
 
 
 def punch(clip, pose, struck):
@@ -229,9 +228,9 @@ def punch(clip, pose, struck):
 
 def shake_hands(clip, *poses):
     hold, pump = clip.hold(), .045 * clip.leader.amplitude * clip.beat(2.2)
-    give = hold * ((-.13, clip.rng.uniform(.15, .20), .28) + pump * UP)
+    height = clip.rng.uniform(.94, 1) * np.mean([pose.body.size for pose in poses])  # metres; shoulders: 1.21 times size
     for pose in poses:
-        pose.wrist[0] += give
+        pose.wrist[0] += hold * ((-.13, height / pose.body.size - 1.21 - WRIST[1], .28) + pump * UP)
         pose.trunk += hold * (.10, 0, 0, 0, .15)
         pose.ankle[0] += hold * (0, 0, .08)
 
@@ -250,16 +249,16 @@ def turn(place, angle):
 def perform(action, frames, leader, other, rng):
     """One performance: a list of one or two bodies' joints (frames, 25, 3) in metres, y up from the floor.
 
-    Alone the leader faces -z; two people face each other along x, 0.92 m apart at size 1, the leader on either side.
+    Alone the leader faces -z; two people face each other along x, a step apart, the leader on either side.
     """
     clip = Clip(frames, leader, rng)
     people = (leader, other) if action in PAIRS else (leader,)
     if action == 58:  # whoever shakes hands gives the right one
         people = [body._replace(hand=1) for body in people]
-    poses = [Pose(clip) for _ in people]
+    poses = [Pose(clip, body) for body in people]
     ACTIONS[action](clip, *poses)
-    places = [joints(body, pose) for body, pose in zip(people, poses, strict=True)]
+    places = [joints(pose) for pose in poses]
     if action in PAIRS:
-        side, away = rng.choice((-1, 1)), .23 * (leader.size + other.size) * ACROSS
+        side, away = rng.choice((-1, 1)), .22 * (leader.size + other.size) * ACROSS
         places = [turn(place, way * np.pi / 2) + way * away for place, way in zip(places, (side, -side), strict=True)]
     return places

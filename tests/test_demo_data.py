@@ -1,0 +1,382 @@
+"""The synthetic .skeleton files: their format, the figures of real files, and that people do what their label says."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tools.demo_data import write_demo
+from tools.demo_motion import ACTIONS, PAIRS, draw_body, perform
+from utils import UserError
+
+ROOT = Path(__file__).parents[1]
+NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})\.skeleton")
+X_SUB_TRAIN = {1, 2, 4, 5, 8, 9, 13, 14, 15, 16, 17, 18, 19, 25, 27, 28, 31, 34, 35, 38}
+# Of real files: each joint's bone goes to this joint (from 1) and measures this many metres.
+BONES = {1: (2, .27), 3: (21, .07), 4: (3, .12), 5: (21, .14), 6: (5, .23), 7: (6, .21), 8: (7, .06), 9: (21, .13),
+         10: (9, .21), 11: (10, .22), 12: (11, .07), 13: (1, .06), 14: (13, .34), 15: (14, .33), 16: (15, .10), 17: (1, .07),
+         18: (17, .33), 19: (18, .35), 20: (19, .10), 21: (2, .20), 22: (23, .06), 23: (8, .04), 24: (25, .06), 25: (12, .04)}
+TRUNK, ELBOW_TO_WRIST, HANDS_AND_FEET = [1, 2, 3, 4, 21], [6, 7, 10, 11], [8, 12, 16, 20, 22, 23, 24, 25]
+RIGHT_HAND, LEFT_HAND, HEAD, RIGHT_FOOT, LEFT_FOOT = 11, 7, 3, 19, 15  # joints from 0
+
+
+class Skeleton:
+    """One file, read line by line by the letter of the format: `frames` holds lists of bodies (header, joints (25,12))."""
+
+    def __init__(self, path):
+        self.setup, self.camera, self.performer, self.replication, self.action = map(int, NAME.fullmatch(path.name).groups())
+        self.raw = path.read_bytes()
+        lines = self.raw.decode("ascii").replace("\r\n", "\n").split("\n")
+        assert lines.pop() == ""
+        lines.reverse()
+        self.words, self.frames = [], []
+        for _ in range(int(lines.pop())):
+            self.frames.append([])
+            for _ in range(int(lines.pop())):
+                header = lines.pop().split(" ")
+                assert len(header) == 10
+                assert int(lines.pop()) == 25
+                rows = [lines.pop().split(" ") for _ in range(25)]
+                assert {len(row) for row in rows} == {12}
+                self.words += header[1:] + [word for row in rows for word in row]
+                self.frames[-1].append((header, np.array(rows, float)))
+        assert not lines
+        self.counts = np.array([len(frame) for frame in self.frames])
+        self.first = np.array([frame[0][1] for frame in self.frames if frame])  # (T,25,12)
+        self.place = self.first[..., :3]
+
+
+@pytest.fixture(scope="module")
+def skeletons(tmp_path_factory):
+    return [Skeleton(path) for path in write_demo(tmp_path_factory.mktemp("demo"), performers=8)]
+
+
+def of_joints(table, joints):
+    return np.array([table[joint - 1] for joint in joints])
+
+
+# ---------------------------------------------------------------- format
+
+
+def test_numbers_have_at_most_seven_significant_digits(skeletons):
+    words = set(skeletons[0].words) | set(skeletons[-1].words)
+    number = re.compile(r"-?(\d+)(?:\.(\d+))?(?:e-\d+)?")
+    assert max(len("".join(filter(None, number.fullmatch(word).groups())).lstrip("0")) for word in words) == 7
+
+
+def test_a_body_keeps_its_id_of_17_digits(skeletons):
+    for skeleton in skeletons:
+        ids = [header[0] for frame in skeleton.frames for header, _ in frame]
+        assert all(re.fullmatch(r"\d{17}", i) for i in ids)
+        assert len(set(ids)) == skeleton.counts.max()
+
+
+def test_header_fields_are_in_kinects_ranges(skeletons):
+    header = np.array([body[0][1:] for s in skeletons for frame in s.frames for body in frame], float).T
+    assert set(header[0]) <= set(range(16))
+    assert set(header[1]) | set(header[3]) == {0, 1}
+    assert set(header[2]) | set(header[4]) <= {0, 1, 2, 3, 4}
+    assert set(header[5]) == {0}
+    assert np.abs(header[6:8]).max() <= 1
+    assert set(header[8]) == {2}
+
+
+def test_pixels_follow_from_a_pinhole_camera(skeletons):
+    joints = np.concatenate([s.first.reshape(-1, 12) for s in skeletons])
+    for axis, sign, columns in ((0, 1, (3, 5)), (1, -1, (4, 6))):
+        for column, focal in zip(columns, (366, 1081), strict=True):
+            centre = joints[:, column] - sign * focal * joints[:, axis] / joints[:, 2]
+            assert np.ptp(centre) < 1e-2
+
+
+def test_orientations_are_unit_and_turn_y_onto_the_bone(skeletons):
+    joints = skeletons[0].first
+    w, x, y, z = np.moveaxis(joints[..., 7:11], -1, 0)
+    ends = [3, 15, 19, 21, 23]
+    inner = np.setdiff1d(np.arange(25), ends)
+    assert (joints[:, ends, 7:11] == 0).all()
+    assert (joints[:, inner, 7:11]**2).sum(-1) == pytest.approx(1, abs=1e-5)
+    turned_y = np.stack([2 * (x * y - w * z), w * w - x * x + y * y - z * z, 2 * (y * z + w * x)], -1)
+    bone = joints[:, 6, :3] - joints[:, 5, :3]
+    assert turned_y[:, 6] == pytest.approx(bone / np.linalg.norm(bone, axis=-1, keepdims=True), abs=1e-3)
+
+
+def test_people_stand_where_real_ones_do(skeletons):
+    spine = np.array([s.place[0, 0] for s in skeletons])
+    assert (spine > (-.9, -.7, 2.4)).all()
+    assert (spine < (.9, .3, 4.2)).all()
+    up = np.array([s.place[0, HEAD] - s.place[0, 0] for s in skeletons])
+    assert (up[:, 1] > .4).all()
+
+
+# ---------------------------------------------------------------- names and splits
+
+
+def test_both_sides_of_every_split_have_every_action(skeletons):
+    for side in (lambda s: s.performer in X_SUB_TRAIN, lambda s: s.camera in (2, 3), lambda s: s.setup % 2 == 0):
+        for train in (True, False):
+            assert {s.action for s in skeletons if side(s) == train} == set(ACTIONS)
+
+
+def test_no_name_is_among_the_missing_skeletons(skeletons):
+    listed = ROOT.parent / "shared/ntu_missing_skeletons.txt"
+    if not listed.exists():
+        pytest.skip(f"no {listed}")
+    missing = set()
+    for line in listed.read_text().splitlines():
+        setup, *rest = line.split()
+        missing |= {setup.rstrip(":") + name for name in rest}
+    for p in range(1, 41):
+        for camera in (1, 2, 3):
+            for replication in (1, 2):
+                for action in ACTIONS:
+                    assert f"S{(10, 13)[p % 2]:03}C{camera:03}P{p:03}R{replication:03}A{action:03}" not in missing
+    assert {s.setup for s in skeletons} == {10, 13}
+
+
+def test_frame_counts_are_like_real_ones(tmp_path, skeletons):
+    counts = [len(s.frames) for s in skeletons if s.camera == 1]
+    assert 42 <= min(counts) <= max(counts) <= 227
+    assert np.percentile(counts, (25, 50, 75)) == pytest.approx((74, 86, 105), abs=9)
+    few = [Skeleton(path) for path in write_demo(tmp_path, performers=3, actions=(10,), frames=(20, 24))]
+    assert {len(s.frames) for s in few} <= set(range(20, 25))
+
+
+# ---------------------------------------------------------------- the same bytes again
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path):
+    options = {"performers": 3, "actions": (6, 58), "frames": (20, 30)}
+    runs = [{path.name: path.read_bytes() for path in write_demo(tmp_path / str(i), seed=seed, **options)}
+            for i, seed in enumerate((1, 1, 2))]
+    assert runs[0] == runs[1]
+    assert runs[0].keys() == runs[2].keys()
+    assert all(runs[0][name] != runs[2][name] for name in runs[0])
+
+
+def test_a_file_depends_on_its_own_name_only(tmp_path):
+    alone = write_demo(tmp_path / "a", performers=3, actions=(23,), frames=(20, 30))
+    write_demo(tmp_path / "b", performers=4, repeats=2, actions=(6, 23), frames=(20, 30))
+    for path in alone:
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
+
+
+def test_the_three_cameras_see_one_motion_45_degrees_apart(skeletons):
+    views = [s for s in skeletons if (s.performer, s.action) == (1, 23) and (s.counts == 1).all()]
+    views = [s.place[:, [0, 4, 8, 20, 1]].mean(0) for s in sorted(views, key=lambda s: s.camera)]
+    assert len(views) == 3
+    for other, angle in ((views[1], -45), (views[2], 45)):  # camera 2 stands to the left of camera 1, where x is positive
+        a, b = (v[:, [0, 2]] - v[:, [0, 2]].mean(0) for v in (views[0], other))
+        cross, dot = (a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).sum(), (a * b).sum()
+        assert np.degrees(np.arctan2(cross, dot)) == pytest.approx(angle, abs=5)
+
+
+# ---------------------------------------------------------------- the figures of real files
+
+
+def test_bones_measure_as_in_real_files(skeletons):
+    joints = list(BONES)
+    ends = [BONES[joint][0] - 1 for joint in joints]
+    bones = [np.linalg.norm(s.place[:, np.array(joints) - 1] - s.place[:, ends], axis=-1) for s in skeletons]
+    length = np.median([b.mean(0) for b in bones], 0)
+    assert length == pytest.approx([BONES[joint][1] for joint in joints], rel=.08, abs=.008)
+    wobble = dict(zip(joints, np.median([b.std(0) / b.mean(0) for b in bones], 0), strict=True))
+    assert all(.06 < wobble[joint] < .15 for joint in (6, 7, 10, 11, 14, 15, 18, 19))
+    assert all(.25 < wobble[joint] < .50 for joint in (8, 12, 22, 23, 24, 25))
+    assert max(wobble[1], wobble[21]) < .04
+
+
+def test_jitter_is_that_of_real_files(skeletons):
+    second = [np.linalg.norm(np.diff(s.place, 2, axis=0), axis=-1) * 1000 for s in skeletons]
+    jitter = np.median([np.median(d, 0) for d in second], 0)  # mm
+    for joints, low, high in ((TRUNK, 1, 2), (ELBOW_TO_WRIST, 4, 10), (HANDS_AND_FEET, 13, 18)):
+        assert of_joints(jitter, joints).min() >= low - .3
+        assert of_joints(jitter, joints).max() <= high + .5
+
+
+def test_tracking_states_are_seen_inferred_and_lost(skeletons):
+    states = np.concatenate([s.first[..., 11].ravel() for s in skeletons])
+    seen, inferred, lost = ((states == state).mean() for state in (2, 1, 0))
+    assert seen + inferred + lost == pytest.approx(1)
+    assert seen > .85
+    assert inferred > lost > 0
+
+
+def test_actions_of_two_have_two_bodies_and_others_one(skeletons):
+    for s in skeletons:
+        assert np.median(s.counts) == 1 + (s.action in PAIRS) or s.counts.max() == 2 + (s.action in PAIRS)
+        assert s.counts.max() >= 1 + (s.action in PAIRS)
+
+
+@pytest.mark.parametrize(("oddity", "shows"), [
+    ("a body too many that flickers", lambda s: s.counts.max() > 1 + (s.action in PAIRS) and np.diff(s.counts).any()),
+    ("frames without a body", lambda s: 0 in s.counts),
+    ("a second person who is found late", lambda s: s.action in PAIRS and s.counts[0] == 1),
+    ("carriage returns", lambda s: b"\r\n" in s.raw and s.raw.count(b"\r\n") == s.raw.count(b"\n")),
+])
+def test_some_files_but_few_have(skeletons, oddity, shows):
+    assert 0 < sum(map(shows, skeletons)) < .25 * len(skeletons), oddity
+
+
+# ---------------------------------------------------------------- the motion
+
+
+def people(seed, left_handed=False):
+    return (draw_body(np.random.default_rng((seed, i)), left_handed and not i) for i in range(2))
+
+
+def act(action, seed, left_handed=False, frames=90):
+    return perform(action, frames, *people(seed, left_handed), np.random.default_rng(seed))
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_bones_stay_constant_and_feet_above_the_floor(action):
+    for seed in range(4):
+        for body, place in zip(people(seed), act(action, seed), strict=False):
+            for joint, (end, _) in BONES.items():
+                length = np.linalg.norm(place[:, joint - 1] - place[:, end - 1], axis=-1)
+                assert length == pytest.approx(body.bones[joint - 1], rel=1e-6)
+            assert place[..., 1].min() > -.03
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_motion_is_smooth_and_not_static(action):
+    for seed in range(4):
+        place = act(action, seed)[0]
+        assert np.linalg.norm(np.diff(place, axis=0), axis=-1).max() < .30  # metres a frame: 9 m/s
+        assert np.ptp(place, axis=0).max() > .3
+
+
+def test_left_handed_people_mirror_the_right_handed():
+    right, left = act(23, 5)[0], act(23, 5, left_handed=True)[0]
+    assert np.median(right[30:60, RIGHT_HAND, 1]) > np.median(right[30:60, HEAD, 1]) - .1
+    assert np.median(left[30:60, LEFT_HAND, 1]) == pytest.approx(np.median(right[30:60, RIGHT_HAND, 1]), abs=.03)
+    assert np.median(left[30:60, RIGHT_HAND, 1]) < np.median(left[30:60, 0, 1]) + .1
+
+
+def distance(a, b):
+    return np.linalg.norm(a - b, axis=-1)
+
+
+def turns(line, swing):
+    """How often the line goes another way than before for at least `swing`."""
+    count, last, way = 0, line[0], 0
+    for value in line:
+        if way * (value - last) > 0:
+            last = value
+        elif abs(value - last) >= swing:
+            count, last, way = count + 1, value, np.sign(value - last)
+    return count
+
+
+# What a bystander would say of each action, on true joints (T,25,3); the right hand is the skilled one.
+SEEN = {
+    6: lambda a: a[:, RIGHT_HAND, 1].min() < .3 and a[-1, 0, 1] > a[:, 0, 1].min() + .15 and a[-1, RIGHT_HAND, 1] > .7,
+    8: lambda a: a[0, 0, 1] - a[-1, 0, 1] > .25 and abs(a[-1, HEAD, 2] - a[-1, 0, 2]) < .15,
+    9: lambda a: a[-1, 0, 1] - a[0, 0, 1] > .25 and abs(a[0, HEAD, 2] - a[0, 0, 2]) < .15,
+    10: lambda a: turns(distance(a[:, RIGHT_HAND], a[:, LEFT_HAND]), .08) >= 6
+    and distance(a[:, RIGHT_HAND], a[:, LEFT_HAND]).min() < .06,
+    23: lambda a: turns(a[25:62, RIGHT_HAND, 0], .1) >= 4 and (a[25:62, RIGHT_HAND, 1] > a[25:62, 20, 1]).all(),
+    24: lambda a: a[:, RIGHT_FOOT, 2].min() < -.45 and a[:, RIGHT_FOOT, 1].max() > .3 and a[:, LEFT_FOOT, 1].max() < .12,
+    26: lambda a: turns(a[:, RIGHT_FOOT, 1], .05) >= 5 and np.median(a[25:62, LEFT_FOOT, 1]) > .15,
+    27: lambda a: (a[:, [LEFT_FOOT, RIGHT_FOOT], 1].min(1) > .15).sum() in range(3, 25),
+    50: lambda a, b: distance(a[:, RIGHT_HAND, None], b[:, [2, 3, 4, 8, 20]]).min() < .32
+    and np.ptp(distance(b[:, HEAD], a[:, 0])) > .2,
+    58: lambda a, b: (distance(a[25:62, RIGHT_HAND], b[25:62, RIGHT_HAND]) < .15).all()
+    and turns(a[25:62, RIGHT_HAND, 1], .03) >= 4,
+}
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+@pytest.mark.parametrize("seed", range(6))
+def test_people_do_what_the_label_says(action, seed):
+    assert SEEN[action](*act(action, seed))
+
+
+@pytest.mark.parametrize("action", PAIRS)
+def test_the_two_face_each_other(action):
+    a, b = act(action, 1)
+    for one, other in ((a, b), (b, a)):
+        right, toward = one[0, 8] - one[0, 4], other[0, 0] - one[0, 0]
+        ahead = np.cross([0, 1, 0], right)  # of one whose right is +x, ahead is -z
+        assert ahead @ toward > .9 * np.linalg.norm(ahead) * np.linalg.norm(toward)
+
+
+# ---------------------------------------------------------------- learnable
+
+
+def features(skeleton):
+    """A few numbers of a file that don't depend on the camera: how far joints rise, spread and move, and how many people."""
+    place = skeleton.place
+    rise = place[..., 1] - place[:, :1, 1]
+    out = distance(place[..., [0, 2]], place[:, :1, [0, 2]])
+    quarter = len(place) // 4
+    drop = place[-quarter:, 0, 1].mean() - place[:quarter, 0, 1].mean()
+    pace = np.percentile(distance(place[1:], place[:-1]), 80, axis=0)
+    return np.concatenate([rise.max(0), rise.std(0), out.max(0), out.std(0), pace, [3 * (skeleton.counts > 1).mean(), drop]])
+
+
+@pytest.mark.parametrize(("split", "is_train"), [
+    ("x-sub", lambda s: s.performer in X_SUB_TRAIN), ("x-view", lambda s: s.camera > 1),
+])
+def test_a_nearest_centroid_tells_actions_of_unseen_people_and_cameras(skeletons, split, is_train):
+    x, y = np.array([features(s) for s in skeletons]), np.array([s.action for s in skeletons])
+    train = np.array([is_train(s) for s in skeletons])
+    x = (x - x[train].mean(0)) / (x[train].std(0) + 1e-9)
+    centroids = np.array([x[train & (y == action)].mean(0) for action in ACTIONS])
+    guess = np.array(list(ACTIONS))[distance(x[~train, None], centroids).argmin(1)]
+    assert (guess == y[~train]).mean() > .8, split  # chance is 0.1
+
+
+# ---------------------------------------------------------------- mistakes and the command
+
+
+def test_a_file_of_someone_else_is_never_replaced(tmp_path):
+    [*_, last] = write_demo(tmp_path, performers=3, actions=(10,), frames=(10, 10))
+    last.write_text("1\n1\n72057594037931101 0 1 1 1 1 0 0.02764709 0.05745083 2\n")
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(UserError, match=last.name):
+        write_demo(tmp_path, performers=3, actions=(10,), frames=(12, 12))
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_other_files_in_the_folder_stay(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    paths = write_demo(tmp_path, performers=3, actions=(10,), frames=(10, 10))
+    write_demo(tmp_path, performers=3, actions=(10,), frames=(12, 12))
+    assert sorted(tmp_path.iterdir()) == sorted([*paths, tmp_path / "notes.txt"])
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize(("options", "said"), [
+    ({"performers": 2}, "--performers 2"), ({"performers": 41}, "3 to 40"), ({"repeats": 0}, "--repeats 0"),
+    ({"seed": -1}, "--seed -1"), ({"actions": (6, 7)}, "--actions 6 7: choose from 6 8 9"), ({"actions": ()}, "--actions"),
+    ({"frames": (50, 40)}, "--frames 50 40"), ({"frames": (9, 40)}, "--frames 9 40"), ({"frames": (50, 301)}, "10 to 300"),
+])
+def test_values_that_cannot_be_are_refused_by_name(tmp_path, options, said):
+    with pytest.raises(UserError, match=re.escape(said)):
+        write_demo(tmp_path, **options)
+    assert not list(tmp_path.iterdir())
+
+
+def command(*arguments):
+    line = [sys.executable, "tools/demo_data.py", *arguments]
+    return subprocess.run(line, cwd=ROOT, check=False, capture_output=True, text=True)
+
+
+def test_the_command_writes_and_calls_its_data_synthetic(tmp_path):
+    run = command("--save_dir", str(tmp_path / "new"), "--performers", "3", "--repeats", "2", "--actions", "10", "24",
+                  "--frames", "10", "12", "--seed", "7")
+    assert (run.returncode, run.stderr) == (0, "")
+    assert re.fullmatch(r"36 synthetic .*seed 7.*\n", run.stdout)
+    assert len(list((tmp_path / "new").glob("*.skeleton"))) == 36
+
+
+@pytest.mark.parametrize("arguments", [[], ["--save_dir", "x", "--seed", "one"], ["--save_dir", "x", "--actions", "7"]])
+def test_a_mistake_is_one_line_and_exit_code_2(arguments):
+    run = command(*arguments)
+    assert (run.returncode, run.stdout) == (2, "")
+    assert re.fullmatch(r"error: .+\n", run.stderr)
