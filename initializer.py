@@ -6,9 +6,10 @@ import numpy as np
 import paddle
 
 from dataset.graph import NTU
+from dataset.loader import Loader
 from dataset.ntu_feeder import EpochBatches, NTUFeeder, split_paths
 from model import EfficientGCN
-from reader.splits import DATASETS
+from reader.splits import DATA_SETS
 from scheduler.lr_schedulers import FACTORS, evaluates_after
 from utils import UserError, get_logger
 
@@ -39,17 +40,14 @@ def seed_everything(seed):
 def build_feeder(config, split):
     """The feeder of 'train' or 'eval'; raises UserError where the data set does not fit the configuration."""
     data = config.data
-    return NTUFeeder(*split_paths(data.root_folder, data.transform, config.dataset, split), num_frame=data.num_frame,
-                     inputs=data.inputs, graph=NTU, num_classes=DATASETS[config.dataset].num_classes,
-                     limit=DEBUG_SAMPLES if config.debug else None)
-
-
-def _ignore_signals(_worker):
-    """In a loader's worker: Ctrl-C is the main process's to handle, and SIGTERM ends the worker."""
-    import signal
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    return NTUFeeder(
+        *split_paths(data.root_folder, data.transform, config.dataset, split),
+        num_frame=data.num_frame,
+        inputs=data.inputs,
+        graph=NTU,
+        num_classes=DATA_SETS[config.dataset].num_classes,
+        limit=DEBUG_SAMPLES if config.debug else None,
+    )
 
 
 def build_loader(config, feeder, *, train):
@@ -59,9 +57,7 @@ def build_loader(config, feeder, *, train):
     batches = EpochBatches(len(feeder), size, shuffle=train, seed=config.seed, rank=rank, world=world)
     if train and batches.steps == 0:
         raise UserError(f"train_batch_size {size} on {world} device(s): more than the {len(feeder)} training samples")
-    # the "data set" is the indices themselves: a whole batch of features is computed at once, in the worker
-    return paddle.io.DataLoader(list(range(len(feeder))), batch_sampler=batches, collate_fn=feeder.batch, num_workers=config.workers,
-                                worker_init_fn=_ignore_signals, use_shared_memory=config.workers > 0)
+    return Loader(feeder, batches, config.workers)
 
 
 def data_shape(config):
@@ -75,8 +71,14 @@ def build_model(config):
     args = {key: getattr(config.model_args, key) for key in type(config.model_args).model_fields}
     args["block_args"] = [(block.channels, block.stride, block.depth) for block in config.model_args.block_args]
     try:
-        return EfficientGCN(data_shape(config), DATASETS[config.dataset].num_classes, NTU.adjacency(), NTU.part_of_joint,
-                            model_type=config.model_type, **args)
+        return EfficientGCN(
+            data_shape(config),
+            DATA_SETS[config.dataset].num_classes,
+            NTU.adjacency(),
+            NTU.part_of_joint,
+            model_type=config.model_type,
+            **args,
+        )
     except ValueError as error:
         raise UserError(f"config {config.config}: {error}") from error
 
@@ -94,5 +96,35 @@ def build_optimizer(config, model, schedule):
     """The configured optimizer over the model's trainable parameters."""
     args = getattr(config.optimizer_args, config.optimizer).model_dump()
     args.pop("learning_rate")
+    if config.clip_norm:
+        args["grad_clip"] = paddle.nn.ClipGradByGlobalNorm(config.clip_norm)
     return getattr(paddle.optimizer, config.optimizer)(
-        learning_rate=schedule, parameters=[p for p in model.parameters() if not p.stop_gradient], **args)
+        learning_rate=schedule, parameters=[p for p in model.parameters() if not p.stop_gradient], **args
+    )
+
+
+def amp_arguments(config):
+    """Arguments of paddle.amp.auto_cast, None where mixed precision is off; on a CPU it is said that float32 is used."""
+    if config.amp is None:
+        return None
+    if not paddle.is_compiled_with_cuda() or "gpu" not in paddle.get_device():
+        get_logger().info(f"--amp {config.amp}: no GPU, so this run computes in float32")
+    return {"enable": True, "level": config.amp, "dtype": config.amp_dtype, "custom_black_list": ["batch_norm"]}
+
+
+def log_setup(config, feeder, model):
+    """Log what a run is made of, in the lines that readers of these logs expect."""
+    log, data = get_logger().info, config.data
+    log(
+        f"Dataset: {config.dataset}, {len(feeder)} samples"
+        if not config.debug
+        else f"Dataset: {config.dataset}, debug: {len(feeder)} samples"
+    )
+    log(f"Batch size: train-{data.train_batch_size}, eval-{data.eval_batch_size}")
+    log(f"Data shape (branch, channel, frame, joint, person): {list(feeder.sample_shape)}")
+    log(f"Number of action classes: {DATA_SETS[config.dataset].num_classes}")
+    log(f"Model: {config.model_type} {config.plain()['model_args']}, built (channels, stride, depth): {model.blocks}")
+    log(f"LR_Scheduler: {config.lr_scheduler} {config.schedule.model_dump()}")
+    log(f"Optimizer: {config.optimizer} {getattr(config.optimizer_args, config.optimizer).model_dump()}")
+    log("Loss function: cross entropy")
+    log("Successful!")

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import logging
 import os
 import pickle
@@ -149,8 +150,19 @@ def load_pickle(path, limit=4 << 30):
             if opcode.name in ("PUT", "LONG_BINPUT") and argument > len(data):
                 raise pickle.UnpicklingError("memo index out of range")
         return _Unpickler(io.BytesIO(data)).load()
-    except (pickle.UnpicklingError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError, ImportError,
-            OverflowError, RecursionError, MemoryError) as error:
+    except (
+        pickle.UnpicklingError,
+        EOFError,
+        ValueError,
+        TypeError,
+        KeyError,
+        IndexError,
+        AttributeError,
+        ImportError,
+        OverflowError,
+        RecursionError,
+        MemoryError,
+    ) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{path}: not a usable file, damaged or of another kind ({reason})") from error
 
@@ -163,10 +175,10 @@ def get_logger():
     return logging.getLogger("efficientgcn")
 
 
-def set_up_logging(folder=None):
+def set_up_logging(folder=None, quiet=False):
     """Log lines like `[ 2022-06-06 06:25:40,001 ] text` to stdout and, where a folder is given, to its log.txt."""
     logger = get_logger()
-    logger.setLevel(logging.INFO)
+    logger.setLevel(logging.ERROR if quiet else logging.INFO)
     logger.propagate = False
     for handler in list(logger.handlers):
         logger.removeHandler(handler)
@@ -178,3 +190,79 @@ def set_up_logging(folder=None):
         handler.setFormatter(logging.Formatter("[ %(asctime)s ] %(message)s"))
         logger.addHandler(handler)
     return logger
+
+
+class Recorder:
+    """Figures of a run, to metrics.jsonl (a JSON object a line) and TensorBoard. `folder` None: nowhere."""
+
+    def __init__(self, folder=None, position=0):
+        """Continue after the first `position` bytes of metrics.jsonl: what a resumed run will do again is cut off."""
+        self.path = Path(folder) / "metrics.jsonl" if folder is not None else None
+        if folder is None:
+            return
+        from tensorboardX import SummaryWriter
+
+        with open(self.path, "a+b") as file:
+            file.truncate(position)
+        self.board = SummaryWriter(str(folder), purge_step=0 if position else None)
+        for line in self.path.read_text(encoding="utf-8").splitlines():
+            self._plot(json.loads(line))
+
+    @property
+    def position(self):
+        return self.path.stat().st_size if self.path else 0
+
+    def _plot(self, record):
+        step = record.get("step", record["epoch"])
+        for key, value in record.items():
+            if key not in ("step", "epoch"):
+                self.board.add_scalar(f"{'step' if 'step' in record else 'epoch'}/{key}", value, step)
+
+    def add(self, **record):
+        """Write one record; it has `epoch` (from 1) and, for figures of single steps, `step` (from 1 over the whole run)."""
+        if self.path:
+            with open(self.path, "a", encoding="utf-8") as file:
+                file.write(json.dumps(record) + "\n")
+            self._plot(record)
+
+
+# ---------------------------------------------------------------- the process
+
+
+def tune_process():
+    """Set what Paddle leaves unset for speed on a CPU, before it is imported and never over the user's own environment.
+
+    Threads for OpenMP and MKL; MKL's fast code path on AMD processors; memory kept between steps instead of given back
+    (glibc). Returns what was set, as text.
+    """
+    threads = str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    wanted = {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
+    cpu = Path("/proc/cpuinfo")
+    if cpu.exists() and "AuthenticAMD" in cpu.read_text():
+        wanted["MKL_DEBUG_CPU_TYPE"] = "5"
+    done = {key: value for key, value in wanted.items() if key not in os.environ}
+    os.environ.update(done)
+    if sys.platform == "linux" and not any(key.startswith("MALLOC_") for key in os.environ):
+        import ctypes
+
+        libc = ctypes.CDLL(None)
+        if (
+            hasattr(libc, "mallopt") and libc.mallopt(-4, 0) and libc.mallopt(-1, 2**31 - 1)
+        ):  # M_MMAP_MAX, M_TRIM_THRESHOLD
+            done["mallopt"] = "M_MMAP_MAX 0, M_TRIM_THRESHOLD 2 GiB"
+    return ", ".join(f"{key}={value}" for key, value in done.items()) or "nothing"
+
+
+def versions():
+    """Text with the versions of Python, Paddle and NumPy and, in a git checkout, the commit."""
+    import numpy as np
+    import paddle
+
+    head = Path(__file__).parent / ".git" / "HEAD"
+    commit = "none"
+    if head.is_file():
+        commit = head.read_text().strip()
+        if commit.startswith("ref: "):
+            ref = head.parent / commit[5:]
+            commit = ref.read_text().strip() if ref.is_file() else commit[5:]
+    return f"Python {sys.version.split()[0]}, Paddle {paddle.__version__}, NumPy {np.__version__}, commit {commit[:12]}"

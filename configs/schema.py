@@ -79,7 +79,9 @@ class ModelArgs(Section):
     def _sizes_fit(self):
         window, distance = self.kernel_size
         if window % 2 == 0 or window > 99 or distance > 10:
-            raise ValueError("kernel_size: the temporal window must be odd and under 100, the graph distance at most 10")
+            raise ValueError(
+                "kernel_size: the temporal window must be odd and under 100, the graph distance at most 10"
+            )
         if self.fusion_stage >= len(self.block_args):
             raise ValueError(f"fusion_stage: must be below the number of blocks ({len(self.block_args)})")
         return self
@@ -149,6 +151,14 @@ class Config(Section):
     optimizer_args: OptimizerArgs
     lr_scheduler: Literal["cosine", "step"]
     scheduler_args: SchedulerArgs
+    scale_lr: bool
+    clip_norm: Annotated[float, Field(ge=0)]
+    accumulate: Annotated[int, Field(ge=1, le=100000)]
+    sync_bn: bool
+    amp: Literal["O1", "O2"] | None
+    amp_dtype: Literal["float16", "bfloat16"]
+    skip_nonfinite: bool
+    new_head: bool
     checkpoint_minutes: Annotated[float, Field(ge=0)]
     save_inference_dir: Text | None
 
@@ -162,7 +172,11 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _one_job(self):
-        jobs = [key for key in ("generate_data", "check", "evaluate", "extract", "visualize", "resume") if getattr(self, key)]
+        jobs = [
+            key
+            for key in ("generate_data", "check", "evaluate", "extract", "visualize", "resume")
+            if getattr(self, key)
+        ]
         if len(jobs) > 1:
             raise ValueError(f"{' and '.join(jobs)}: one at a time")
         if (self.evaluate or self.extract or self.visualize) and self.pretrained_path is None:
@@ -187,7 +201,9 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-_Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789"))
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
+)
 
 
 def parse_yaml(text, source):
@@ -217,7 +233,9 @@ def _find(name):
         return path
     known = sorted(p.stem for p in FOLDER.glob("*.yaml") if p.stem != "defaults")
     near = difflib.get_close_matches(str(name), known)
-    raise UserError(f"--config {name}: no file {path}; {'near: ' + ', '.join(near) if near else 'known: ' + ', '.join(known)}")
+    raise UserError(
+        f"--config {name}: no file {path}; {'near: ' + ', '.join(near) if near else 'known: ' + ', '.join(known)}"
+    )
 
 
 def _merge(base, changes):

@@ -22,7 +22,9 @@ def load_data(path):
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; make the data set first (python main.py -c ID -gd)") from None
     except (OSError, ValueError, EOFError, SyntaxError, MemoryError, OverflowError) as error:
-        raise UserError(f"{path}: not a readable npy array ({' '.join(str(error).split())}); generate it again") from error
+        raise UserError(
+            f"{path}: not a readable npy array ({' '.join(str(error).split())}); generate it again"
+        ) from error
     if getattr(data, "ndim", 0) != 5 or data.dtype != np.float32:
         found = f"{data.dtype} {data.shape}" if isinstance(data, np.ndarray) else type(data).__name__
         raise UserError(f"{path}: holds {found}, needed is float32 (N, C, T, V, M); generate it again")
@@ -37,16 +39,26 @@ def load_labels(path):
     if not Path(path).exists():
         raise UserError(f"{path}: no such file; make the data set first (python main.py -c ID -gd)")
     value = load_pickle(path)
-    if not isinstance(value, (tuple, list)) or len(value) != 3 or not all(isinstance(part, (list, tuple)) for part in value):
+    if (
+        not isinstance(value, (tuple, list))
+        or len(value) != 3
+        or not all(isinstance(part, (list, tuple)) for part in value)
+    ):
         raise UserError(f"{path}: must hold three lists (names, labels, lengths)")
     names, labels, lengths = value
     if not len(names) == len(labels) == len(lengths):
-        raise UserError(f"{path}: lists of different length ({len(names)} names, {len(labels)} labels, {len(lengths)} lengths)")
+        raise UserError(
+            f"{path}: lists of different length ({len(names)} names, {len(labels)} labels, {len(lengths)} lengths)"
+        )
     if not all(isinstance(name, str) for name in names):
         raise UserError(f"{path}: sample names must be texts")
     if not all(isinstance(number, (int, np.integer)) for number in (*labels, *lengths)):
         raise UserError(f"{path}: labels and lengths must be whole numbers")
-    return [name.replace("\\", "/").rsplit("/", 1)[-1] for name in names], [int(x) for x in labels], [int(x) for x in lengths]
+    return (
+        [name.replace("\\", "/").rsplit("/", 1)[-1] for name in names],
+        [int(x) for x in labels],
+        [int(x) for x in lengths],
+    )
 
 
 class NTUFeeder:
@@ -57,12 +69,16 @@ class NTUFeeder:
         self.names, self.labels, lengths = load_labels(label_path)
         count, C, T, V, M = self.data.shape
         if count != len(self.names):
-            raise UserError(f"{label_path}: names {len(self.names)} samples, {data_path} holds {count}; generate them together")
+            raise UserError(
+                f"{label_path}: names {len(self.names)} samples, {data_path} holds {count}; generate them together"
+            )
         if count == 0:
             raise UserError(f"{data_path}: holds no sample")
         if num_frame > T or graph.num_joints != V:
-            raise UserError(f"{data_path}: samples are (C, T, V, M) = {(C, T, V, M)}; the configuration asks for T = {num_frame} "
-                            f"(num_frame) and V = {graph.num_joints} ({graph.name} skeleton)")
+            raise UserError(
+                f"{data_path}: samples are (C, T, V, M) = {(C, T, V, M)}; the configuration asks for T = {num_frame} "
+                f"(num_frame) and V = {graph.num_joints} ({graph.name} skeleton)"
+            )
         for name, label in zip(self.names, self.labels, strict=True):
             if not 0 <= label < num_classes:
                 raise UserError(f"{label_path}: label {label} of {name}; must be 0 to {num_classes - 1}")

@@ -36,8 +36,12 @@ class _SqueezeExcite(nn.Layer):
     def __init__(self, pool, channels, inner, out_channels, bias=True):
         super().__init__()
         self.fcn = nn.Sequential(
-            pool, nn.Conv2D(channels, inner, 1, bias_attr=None if bias else False), nn.BatchNorm2D(inner), nn.ReLU(),
-            nn.Conv2D(inner, out_channels, 1, bias_attr=None if bias else False))
+            pool,
+            nn.Conv2D(channels, inner, 1, bias_attr=None if bias else False),
+            nn.BatchNorm2D(inner),
+            nn.ReLU(),
+            nn.Conv2D(inner, out_channels, 1, bias_attr=None if bias else False),
+        )
 
     def squeeze(self, x):
         pool, down, bn, relu, up = self.fcn
@@ -99,8 +103,12 @@ class JointAttention(_SqueezeExcite):
 
 
 ATTENTIONS = {
-    "stja": SpatioTemporalJointAttention, "pa": PartAttention, "ca": ChannelAttention, "fa": FrameAttention,
-    "ja": JointAttention}
+    "stja": SpatioTemporalJointAttention,
+    "pa": PartAttention,
+    "ca": ChannelAttention,
+    "fa": FrameAttention,
+    "ja": JointAttention,
+}
 
 
 class AttentionLayer(nn.Layer):

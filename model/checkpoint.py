@@ -14,8 +14,14 @@ from utils import UserError, load_pickle, replacing
 
 def save_checkpoint(path, model, optimizer, schedule, *, epoch, best_state, **more):
     """Write a checkpoint in one step; `epoch` is the 0-based index of the last finished epoch (-1: none)."""
-    state = {"model": model.state_dict(), "opt": optimizer.state_dict(), "epoch": epoch, "best_state": best_state,
-             "scheduler": schedule.state_dict(), **more}
+    state = {
+        "model": model.state_dict(),
+        "opt": optimizer.state_dict(),
+        "epoch": epoch,
+        "best_state": best_state,
+        "scheduler": schedule.state_dict(),
+        **more,
+    }
     with replacing(path) as temporary:
         paddle.save(state, str(temporary))
 
@@ -61,10 +67,15 @@ def load_weights(model, state, path, skip=()):
     kept = tuple(skip)
     wrong = [f"{name} is missing" for name in ours if name not in theirs and not name.startswith(kept or "\0")]
     wrong += [f"{name} is unexpected" for name in theirs if name not in ours]
-    wrong += [f"{name} is {theirs[name].shape}, needed {tuple(ours[name].shape)}" for name in ours
-              if name in theirs and not name.startswith(kept or "\0") and theirs[name].shape != tuple(ours[name].shape)]
+    wrong += [
+        f"{name} is {theirs[name].shape}, needed {tuple(ours[name].shape)}"
+        for name in ours
+        if name in theirs and not name.startswith(kept or "\0") and theirs[name].shape != tuple(ours[name].shape)
+    ]
     if wrong:
-        raise UserError(f"{path}: does not fit this configuration's network, {len(wrong)} entries differ: {_shorten(wrong)}")
+        raise UserError(
+            f"{path}: does not fit this configuration's network, {len(wrong)} entries differ: {_shorten(wrong)}"
+        )
     chosen = {name: value for name, value in theirs.items() if not name.startswith(kept or "\0")}
     bad = [name for name, value in chosen.items() if value.dtype.kind == "f" and not np.isfinite(value).all()]
     if bad:
@@ -92,7 +103,9 @@ def load_optimizer(optimizer, model, state, path):
         found.update({f"{parameter.name}_{suffix}": paddle.to_tensor(_array(value)) for suffix, value in mine.items()})
     expected = {"Momentum": "velocity_0", "Adam": "moment1_0"}.get(type(optimizer).__name__)
     if expected and not any(suffix.endswith(expected) for suffix in suffixes):
-        raise UserError(f"{path}: its optimizer is not {type(optimizer).__name__}; choose that of the checkpoint with -o")
+        raise UserError(
+            f"{path}: its optimizer is not {type(optimizer).__name__}; choose that of the checkpoint with -o"
+        )
     if wrong:
         raise UserError(f"{path}: optimizer state differs in {len(wrong)} parameters: {_shorten(wrong)}")
     optimizer.set_state_dict(found)

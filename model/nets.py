@@ -25,8 +25,10 @@ def scale_blocks(model_type, block_args, scale_args):
     if not match:
         raise ValueError(f"model_type {model_type!r}: must be EfficientGCN-B0 to EfficientGCN-B9")
     width, depth = (scale ** int(match[1]) for scale in scale_args)
-    return [(max(round(channels * width / 16) * 16, 16), stride, round(layers * depth))
-            for channels, stride, layers in block_args]
+    return [
+        (max(round(channels * width / 16) * 16, 16), stride, round(layers * depth))
+        for channels, stride, layers in block_args
+    ]
 
 
 class Stream(nn.Sequential):
@@ -57,15 +59,28 @@ class _Maker:
 
     def temporal(self, channels, stride):
         return TEMPORAL_LAYERS[self.layer_type](
-            channels, self.window, stride, self.act_type, self.bias,
-            expand_ratio=self.expand_ratio, reduct_ratio=self.reduct_ratio)
+            channels,
+            self.window,
+            stride,
+            self.act_type,
+            self.bias,
+            expand_ratio=self.expand_ratio,
+            reduct_ratio=self.reduct_ratio,
+        )
 
     def stem_temporal(self, channels):
         return BasicLayer(channels, self.window, 1, self.act_type, self.bias)
 
     def attention(self, channels):
-        return AttentionLayer(channels, self.att_type, self.act_type, reduct_ratio=self.reduct_ratio, bias=self.bias,
-                              parts=self.parts, num_joints=self.A.shape[1])
+        return AttentionLayer(
+            channels,
+            self.att_type,
+            self.act_type,
+            reduct_ratio=self.reduct_ratio,
+            bias=self.bias,
+            parts=self.parts,
+            num_joints=self.A.shape[1],
+        )
 
 
 class Classifier(nn.Layer):
@@ -87,12 +102,35 @@ class EfficientGCN(nn.Layer):
     (I, C, T, V, M). Sizes that do not fit raise ValueError here, not in forward.
     """
 
-    def __init__(self, data_shape, num_classes, A, parts, *, model_type, stem_channel, block_args, fusion_stage, act_type,
-                 att_type, layer_type, drop_prob, kernel_size, scale_args, expand_ratio, reduct_ratio, bias, edge):
+    def __init__(
+        self,
+        data_shape,
+        num_classes,
+        A,
+        parts,
+        *,
+        model_type,
+        stem_channel,
+        block_args,
+        fusion_stage,
+        act_type,
+        att_type,
+        layer_type,
+        drop_prob,
+        kernel_size,
+        scale_args,
+        expand_ratio,
+        reduct_ratio,
+        bias,
+        edge,
+    ):
         super().__init__()
         self.num_branches, channels, _, self.num_joints, self.num_bodies = data_shape
-        for value, known, key in ((act_type, ACTIVATIONS, "act_type"), (layer_type, TEMPORAL_LAYERS, "layer_type"),
-                                  (att_type, [*ATTENTIONS, "none"], "att_type")):
+        for value, known, key in (
+            (act_type, ACTIVATIONS, "act_type"),
+            (layer_type, TEMPORAL_LAYERS, "layer_type"),
+            (att_type, [*ATTENTIONS, "none"], "att_type"),
+        ):
             if value not in known:
                 raise ValueError(f"model_args.{key} {value!r}: must be one of {', '.join(known)}")
         if A.shape[0] <= kernel_size[1]:
