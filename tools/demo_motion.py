@@ -145,6 +145,7 @@ def joints(pose):
     return place * (1, 1, -1)
 
 
+# The actions: each adds to quiet standing what its people do in one clip.
 def pick_up(clip, pose):
     phase = clip.event(2.4)
     stoop = keys(phase, (0, [0]), (.42, [1]), (.52, [1]), (.9, [0]), (1, [0]))
