@@ -362,6 +362,12 @@ def test_values_that_cannot_be_are_refused_by_name(tmp_path, options, said):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_file_in_place_of_the_folder_is_refused_by_name(tmp_path):
+    (tmp_path / "taken").write_text("mine")
+    with pytest.raises(UserError, match="taken: is a file"):
+        write_demo(tmp_path / "taken", performers=3)
+
+
 def command(*arguments):
     line = [sys.executable, "tools/demo_data.py", *arguments]
     return subprocess.run(line, cwd=ROOT, check=False, capture_output=True, text=True)

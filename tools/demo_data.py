@@ -108,10 +108,11 @@ def write_demo(save_dir, *, performers=10, repeats=1, seed=1, actions=tuple(ACTI
     of a file, None for lengths like real ones. Raises UserError for values that can't be, and where a file that this
     command didn't write has the name of one that it would.
     """
-    for key, value, low, high in (("performers", performers, 3, 40), ("repeats", repeats, 1, 99),
-                                  ("seed", seed, 0, 2**32 - 1)):
-        if not low <= value <= high:
-            raise UserError(f"--{key} {value}: choose from {low} to {high}")
+    for key, got, low, top in ("performers", performers, 3, 40), ("repeats", repeats, 1, 99), ("seed", seed, 0, 10**9):
+        if not low <= got <= top:
+            raise UserError(f"--{key} {got}: choose from {low} to {top}")
+    if Path(save_dir).is_file():
+        raise UserError(f"--save_dir {save_dir}: is a file; choose a folder")
     if not actions or set(actions) - set(ACTIONS):
         raise UserError(f"--actions {' '.join(map(str, actions))}: choose from {' '.join(map(str, ACTIONS))}")
     if frames and not 10 <= frames[0] <= frames[1] <= 300:

@@ -229,7 +229,7 @@ def punch(clip, pose, struck):
 
 def shake_hands(clip, *poses):
     hold, pump = clip.hold(), .045 * clip.leader.amplitude * clip.beat(2.2)
-    height = clip.rng.uniform(.94, 1) * np.mean([pose.body.size for pose in poses])  # metres; shoulders: 1.21 times size
+    height = clip.rng.uniform(.94, 1) * np.mean([pose.body.size for pose in poses])  # metres; shoulders: 1.21 sizes
     for pose in poses:
         pose.wrist[0] += hold * ((-.13, height / pose.body.size - 1.21 - WRIST[1], .28) + pump * UP)
         pose.trunk += hold * (.10, 0, 0, 0, .15)
