@@ -13,7 +13,7 @@ from utils import (
     replacing,
     run_command,
     set_up_logging,
-    tune_process,
+    start_paddle,
     versions,
 )
 
@@ -278,7 +278,7 @@ def main(argv=None):
         time.sleep(config.delay_hours * 3600)
     if config.generate_data or config.check:
         return generate_or_check(config)
-    tuned = tune_process()
+    tuned = start_paddle()
     if config.evaluate:
         return evaluate(config, tuned)
     return train(config, tuned)

@@ -9,6 +9,7 @@ import pickle
 import pickletools
 import sys
 import time
+import warnings
 from collections import OrderedDict
 from pathlib import Path
 
@@ -229,11 +230,11 @@ class Recorder:
 # ---------------------------------------------------------------- the process
 
 
-def tune_process():
-    """Set what Paddle leaves unset for speed on a CPU, before it is imported and never over the user's own environment.
+def start_paddle():
+    """Import Paddle, having set what it leaves unset for speed on a CPU, never over the user's own environment.
 
     Threads for OpenMP and MKL; MKL's fast code path on AMD processors; memory kept between steps instead of given back
-    (glibc). Returns what was set, as text.
+    (glibc). Returns what was set, as text. Silences what Paddle says on import about threads and compilers.
     """
     threads = str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
     wanted = {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
@@ -246,10 +247,12 @@ def tune_process():
         import ctypes
 
         libc = ctypes.CDLL(None)
-        if (
-            hasattr(libc, "mallopt") and libc.mallopt(-4, 0) and libc.mallopt(-1, 2**31 - 1)
-        ):  # M_MMAP_MAX, M_TRIM_THRESHOLD
+        if hasattr(libc, "mallopt") and libc.mallopt(-4, 0) and libc.mallopt(-1, 2**31 - 1):
             done["mallopt"] = "M_MMAP_MAX 0, M_TRIM_THRESHOLD 2 GiB"
+    warnings.filterwarnings("ignore", "When training, we now always track")
+    with contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import paddle  # noqa: F401
     return ", ".join(f"{key}={value}" for key, value in done.items()) or "nothing"
 
 

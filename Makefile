@@ -1,0 +1,43 @@
+# make help lists every target. Everything runs in .venv, which is made once; PYTHON chooses the interpreter it is made with.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test test-full lint format clean
+
+help:  ## this list
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 16
+
+venv: $(VENV)/.ready  ## make .venv and install what the project needs
+
+$(VENV)/.ready: requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null || { \
+	  echo "error: $(PYTHON) must be Python 3.10, 3.11 or 3.12; choose one with make PYTHON=python3.11 ..." >&2; exit 2; }
+	@test -x $(RUN) || $(PYTHON) -m venv $(VENV) || { \
+	  echo "error: $(PYTHON) can't make a venv; install its venv module (Debian: apt-get install python3-venv)" >&2; exit 2; }
+	@echo "Installing into $(VENV): a few minutes the first time"
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --progress-bar off -r requirements.txt '.[dev,onnx]' \
+	  > $(VENV)/install.log 2>&1 || { grep -v WARNING $(VENV)/install.log | tail -n 5 >&2; \
+	  echo "error: a package could not be installed; the whole log is $(VENV)/install.log" >&2; exit 2; }
+	@touch $@
+
+demo: venv  ## synthetic data -> data set -> train -> evaluate -> export -> infer; QUICK=1 in under 2 minutes
+	@$(RUN) tools/demo.py $(if $(QUICK),--quick)
+
+test: venv lint  ## lint and all quick tests
+	@$(RUN) -m pytest -m "not full"
+
+test-full: venv lint  ## what takes longer as well
+	@$(RUN) -m pytest
+
+lint: venv  ## ruff
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check --quiet . || { echo "error: not formatted; run make format" >&2; exit 1; }
+
+format: venv  ## format and sort imports
+	@$(VENV)/bin/ruff check --fix --quiet . ; $(VENV)/bin/ruff format .
+
+clean:  ## remove the demo's files and caches (not .venv, not your data)
+	@rm -rf demo .pytest_cache .ruff_cache .hypothesis
