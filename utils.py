@@ -68,7 +68,8 @@ def replacing(path):
     except OSError as error:
         raise UserError(f"{path}: can't be written ({error.strerror or error})") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
 
 
 def make_run_folder(parent):
@@ -104,6 +105,18 @@ def _scalar(dtype, data=b""):
     return np.frombuffer(data, dtype)[0]
 
 
+def _from_buffer(buffer, dtype, shape, order):
+    """Stand-in for numpy's _frombuffer (pickle protocol 5)."""
+    import numpy as np
+
+    return np.frombuffer(buffer, dtype).reshape(shape, order=order)
+
+
+def _encode(text, _encoding="latin1"):
+    """Stand-in for codecs.encode, by which old pickles write bytes."""
+    return text.encode("latin1")
+
+
 class _ArrayType:
     """Stand-in for the type numpy.ndarray, which files name but must not call."""
 
@@ -118,10 +131,12 @@ _ALLOWED = {
     ("builtins", "tuple"): tuple,
     ("__builtin__", "tuple"): tuple,
     ("collections", "OrderedDict"): OrderedDict,
+    ("_codecs", "encode"): _encode,
     ("numpy", "dtype"): _dtype,
     ("numpy", "ndarray"): _ArrayType,
     **{(f"numpy.{core}.multiarray", "_reconstruct"): _empty_array for core in ("core", "_core")},
     **{(f"numpy.{core}.multiarray", "scalar"): _scalar for core in ("core", "_core")},
+    **{(f"numpy.{core}.numeric", "_frombuffer"): _from_buffer for core in ("core", "_core")},
 }
 
 

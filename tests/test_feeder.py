@@ -1,0 +1,132 @@
+"""Order of batches, feeder and loader: every sample once, the same order for a seed, exact restarts."""
+
+import pickle
+
+import numpy as np
+import pytest
+from conftest import write_split
+
+from dataset.features import branch_features
+from dataset.graph import NTU
+from dataset.loader import Loader
+from dataset.ntu_feeder import EpochBatches, NTUFeeder, load_data, load_labels
+from utils import UserError
+
+SETTINGS = {"num_frame": 8, "inputs": "JVB", "graph": NTU, "num_classes": 60}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    write_split(folder, "train", 11, frames=12)
+    return folder
+
+
+@pytest.fixture
+def feeder(folder):
+    return NTUFeeder(folder / "train_data.npy", folder / "train_label.pkl", **SETTINGS)
+
+
+def test_a_sample_is_features_label_and_name(feeder, folder):
+    features, label, name = feeder[5]
+    raw = np.load(folder / "train_data.npy")[5, :, :8]
+    np.testing.assert_array_equal(features, branch_features(raw, NTU))
+    assert (label, name) == (1, "S001C001P006R001A002.skeleton")
+
+
+def test_a_batch_is_its_samples(feeder):
+    features, labels, indices = feeder.batch([7, 2])
+    np.testing.assert_array_equal(features[1], feeder[2][0])
+    assert labels.tolist() == [3, 2] and indices.tolist() == [7, 2]
+
+
+def test_training_order_depends_on_seed_and_epoch_alone():
+    def order(seed, epoch):
+        batches = EpochBatches(100, 10, shuffle=True, seed=seed)
+        batches.set_epoch(epoch)
+        return list(batches)
+
+    assert order(1, 0) == order(1, 0)
+    assert order(1, 0) != order(1, 1) != order(2, 1)
+
+
+def test_an_epoch_can_be_entered_in_the_middle():
+    batches = EpochBatches(23, 4, shuffle=True, seed=3)
+    whole = list(batches)
+    batches.set_epoch(0, first=2)
+    assert list(batches) == whole[2:] and len(batches) == 3
+
+
+@pytest.mark.parametrize("world", [1, 2, 3])
+def test_ranks_train_on_different_samples_of_the_same_batches(world):
+    parts = [list(EpochBatches(50, 4, shuffle=True, seed=5, rank=r, world=world)) for r in range(world)]
+    seen = [i for part in parts for batch in part for i in batch]
+    assert len(seen) == len(set(seen)) == 50 // (4 * world) * 4 * world
+    assert all(len(batch) == 4 for part in parts for batch in part)
+
+
+@pytest.mark.parametrize("world", [1, 2, 3])
+def test_evaluation_takes_every_sample_once_over_all_ranks(world):
+    parts = [EpochBatches(11, 2, shuffle=False, rank=r, world=world) for r in range(world)]
+    assert sorted(i for part in parts for batch in part for i in batch) == list(range(11))
+    assert [len(list(part)) for part in parts] == [len(part) for part in parts]
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+def test_a_loader_keeps_the_order_whatever_its_workers(feeder, workers):
+    loader = Loader(feeder, EpochBatches(11, 2, shuffle=True, seed=1), workers)
+    expected = list(EpochBatches(11, 2, shuffle=True, seed=1))
+    assert [indices.tolist() for _, _, indices in loader] == expected
+
+
+def test_a_loader_can_be_left_early(feeder):
+    assert len(next(iter(Loader(feeder, EpochBatches(11, 2, shuffle=False), 2)))) == 3
+
+
+def test_an_error_in_a_worker_reaches_the_reader(feeder):
+    feeder.labels = feeder.labels[:3]
+    with pytest.raises(IndexError):
+        list(Loader(feeder, EpochBatches(11, 2, shuffle=False), 2))
+
+
+def labelled(tmp_path, value):
+    with open(tmp_path / "label.pkl", "wb") as file:
+        pickle.dump(value, file)
+    return tmp_path / "label.pkl"
+
+
+@pytest.mark.parametrize("value, text", [
+    (([1], [2]), "three lists"), ((["a"], [1, 2], [3]), "different length"), (([1], [1], [1]), "names must be texts"),
+    ((["a"], ["b"], [3]), "whole numbers"), ({"a": 1}, "three lists"), ((["a"] * 11, [60] * 11, [3] * 11), "label 60 of a"),
+    ((["a"] * 10, [1] * 10, [3] * 10), "holds 11"), ((["a"] * 11, [1] * 11, [13] * 11), "length")])
+def test_wrong_label_files_are_named_before_training(folder, tmp_path, value, text):
+    with pytest.raises(UserError, match=text) as error:
+        NTUFeeder(folder / "train_data.npy", labelled(tmp_path, value), **SETTINGS)
+    assert "label.pkl" in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("content, text", [
+    (b"", "not a readable"), (b"\x93NUMPY\x01\x00v", "not a readable"), (b"hello", "not a readable")])
+def test_damaged_arrays_are_named(tmp_path, content, text):
+    (tmp_path / "x.npy").write_bytes(content)
+    with pytest.raises(UserError, match=text):
+        load_data(tmp_path / "x.npy")
+
+
+@pytest.mark.parametrize("array", [np.zeros(3, "float32"), np.zeros((1, 3, 4, 25, 2)), np.array([{}], dtype=object)], ids=str)
+def test_arrays_of_another_kind_are_named(tmp_path, array):
+    np.save(tmp_path / "x.npy", array, allow_pickle=True)
+    with pytest.raises(UserError, match=r"x\.npy"):
+        load_data(tmp_path / "x.npy")
+
+
+def test_truncated_arrays_are_named(folder, tmp_path):
+    whole = (folder / "train_data.npy").read_bytes()
+    (tmp_path / "x.npy").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UserError, match="not a readable"):
+        load_data(tmp_path / "x.npy")
+
+
+def test_names_lose_their_folder(tmp_path):
+    names = load_labels(labelled(tmp_path, (["/a/b/S1.skeleton", "c\\S2.skeleton"], [0, 1], [3, 3])))[0]
+    assert names == ["S1.skeleton", "S2.skeleton"]
