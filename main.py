@@ -93,11 +93,14 @@ def parse_overrides(tokens):
 
 def parse_command_line(argv):
     """(config name, overrides) of a command line."""
-    known, rest = make_parser().parse_known_args(argv)
+    parser = make_parser()
+    switches = {option for action in parser._actions if action.nargs == 0 for option in action.option_strings}
+    explicit = [token for token in argv if "=" in token and token.split("=")[0] in switches]  # --debug=false
+    known, rest = parser.parse_known_args([token for token in argv if token not in explicit])
     values = {key: value for key, value in vars(known).items() if value not in (None, False)}
     if "gpus" in values:
         values["gpus"] = "[" + ",".join(",".join(values["gpus"]).replace("[", " ").replace("]", " ").split()) + "]"
-    return values.pop("config"), [*values.items(), *parse_overrides(rest)]
+    return values.pop("config"), [*values.items(), *parse_overrides([*explicit, *rest])]
 
 
 def generate_or_check(config):

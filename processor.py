@@ -127,7 +127,11 @@ class Trainer:
         self.devices = max(1, self.world)
         self.best = {"acc_top1": 0.0, "acc_top5": 0.0, "cm": 0}
         self.epoch = 0  # the epoch at work, from 0
-        self.progress = {"step": 0, "correct": 0, "seen": 0, "seconds": 0.0}  # within it; seconds since the run began
+        self.start_epoch(0.0)
+
+    def start_epoch(self, seconds):
+        """Nothing of the epoch at work is done yet; `seconds` since the run began."""
+        self.progress = {"step": 0, "correct": 0, "seen": 0, "losses": [], "seconds": seconds}
 
     def resume(self, state):
         """Go on where a checkpoint stands: weights and optimizer state are loaded already."""
@@ -136,7 +140,6 @@ class Trainer:
         self.progress.update(state.get("progress") or {})
         steps = self.train_loader.batches.steps // self.accumulate
         done = self.progress["step"] // self.accumulate
-        self.schedule.set_state_dict({"last_epoch": self.epoch * steps + done})
         self.schedule.step(self.epoch * steps + done)
         if "scaler" in state:
             self.scaler.load_state_dict(state["scaler"])
@@ -170,7 +173,7 @@ class Trainer:
                     self.save()  # a run killed while it evaluates goes on from here
                     self.evaluate_and_keep_best()
                 finished, self.epoch = self.epoch, self.epoch + 1
-                self.progress = {"step": 0, "correct": 0, "seen": 0, "seconds": time.time() - begun}
+                self.start_epoch(time.time() - begun)
                 log(f"Saving model for epoch {finished + 1}/{self.max_epoch} ...")
                 self.save(finished=finished)
         minutes, seconds = divmod(int(time.time() - begun), 60)
@@ -205,13 +208,14 @@ class Trainer:
             state["seconds"] = time.time() - begun
             if state["step"] % self.accumulate == 0:
                 self.update()
-            meter.batch_done(loss)
+            state["losses"].append(loss)
             bar.update()
             if state["step"] % LOG_EVERY == 0 or state["step"] == total:
                 self.report(meter, rate, total, len(labels) * self.world, bar)
-            if signals:
+            whole = state["step"] % self.accumulate == 0  # gradients of half a step are in no checkpoint
+            if signals and whole:
                 self.stop(signals[0])
-            if self.checkpoint_seconds and time.time() - saved > self.checkpoint_seconds:
+            if whole and self.checkpoint_seconds and time.time() - saved > self.checkpoint_seconds:
                 self.save()
                 saved = time.time()
             if state["step"] == total:
@@ -262,7 +266,8 @@ class Trainer:
 
     def report(self, meter, rate, total, batch, bar):
         """Log and record what the batches since the last report cost."""
-        step, loss, reader, cost = self.progress["step"], *meter.read()
+        step, (reader, cost), loss = self.progress["step"], meter.read(), float(np.mean(self.progress["losses"]))
+        self.progress["losses"] = []  # of the batches since the last report: a resumed run reports the same mean
         self.recorder.add(
             epoch=self.epoch + 1,
             step=self.epoch * total + step,
@@ -307,26 +312,23 @@ class Trainer:
 
 
 class Meter:
-    """What a batch costs: mean loss, seconds to fetch, seconds in all, since the last reading."""
+    """Seconds that a batch takes, in all and to fetch, since the last reading."""
 
     def __init__(self):
         self.clear()
         self.fetch()
 
     def clear(self):
-        self.losses, self.reader, self.start = [], 0.0, time.time()
+        self.batches, self.reader, self.start = 0, 0.0, time.time()
 
     def fetch(self):
         self.asked = time.time()
 
     def fetched(self):
         self.reader += time.time() - self.asked
-
-    def batch_done(self, loss):
-        self.losses.append(loss)
+        self.batches += 1
 
     def read(self):
-        count = len(self.losses)
-        values = float(np.mean(self.losses)), self.reader / count, (time.time() - self.start) / count
+        values = self.reader / self.batches, (time.time() - self.start) / self.batches
         self.clear()
         return values

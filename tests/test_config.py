@@ -1,0 +1,121 @@
+"""Configurations: defaults, files, command line, and one clear line for every mistake."""
+
+import random
+
+import pytest
+import yaml
+
+from configs.schema import FOLDER, load_config
+from main import parse_command_line
+from utils import UserError
+
+
+def test_2001_is_the_published_setting():
+    config = load_config("2001")
+    assert (config.dataset, config.data.transform, config.data.num_frame, config.seed) == ("ntu-xsub", False, 288, 1)
+    assert config.plain()["model_args"]["block_args"] == [[48, 1, 0.5], [24, 1, 0.5], [64, 2, 1.0], [128, 2, 1.0]]
+    assert config.optimizer_args.Momentum.model_dump() == {
+        "learning_rate": 0.1, "momentum": 0.9, "use_nesterov": True, "weight_decay": 1e-4}
+    assert config.schedule.model_dump() == {"max_epoch": 70, "warm_up": 10}
+
+
+def test_2002_differs_in_data_set_and_view_normalisation():
+    a, b = load_config("2001").plain(), load_config("2002").plain()
+    differing = {key for key in a if a[key] != b[key]}
+    assert differing == {"config", "dataset", "dataset_args"} and b["dataset_args"]["ntu"]["transform"]
+
+
+def test_2001_infer_is_one_epoch_with_the_same_warm_up():
+    assert load_config("2001_infer").schedule.model_dump() == {"max_epoch": 1, "warm_up": 10}
+
+
+def test_the_command_line_beats_the_file_and_the_file_the_defaults(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("seed: 5\nmodel_args: {drop_prob: 0.5}\n")
+    config = load_config(str(path), [("seed", "7")])
+    assert (config.config, config.seed, config.model_args.drop_prob, config.model_args.edge) == ("mine", 7, 0.5, True)
+
+
+def test_both_forms_of_overrides_and_all_short_flags():
+    name, overrides = parse_command_line(
+        ["-c", "2002", "--a.b", "1", "--c.d=2e-3", "-s", "3", "-np", "-g", "0", "1", "--skip_bad", "--pretrained=x", "-w=y"])
+    assert name == "2002"
+    assert dict(overrides) == {"a.b": "1", "c.d": "2e-3", "seed": "3", "no_progress_bar": True, "gpus": "[0,1]",
+                               "skip_bad": "true", "pretrained_path": "x", "work_dir": "y"}
+
+
+@pytest.mark.parametrize("given", [["-g"], ["-g", "[]"], ["--gpus=[]"]])
+def test_no_gpus_means_cpu(given):
+    assert load_config("2001", parse_command_line(given)[1]).gpus == []
+
+
+def test_numbers_without_a_point_are_numbers():
+    config = load_config("2001", [("optimizer_args.Momentum.weight_decay", "1e-3"), ("work_dir", "2022")])
+    assert config.optimizer_args.Momentum.weight_decay == 0.001 and config.work_dir == "2022"
+
+
+@pytest.mark.parametrize("name, overrides, parts", [
+    ("20001", [], ["20001", "2001"]),
+    ("2001", [("model_args.fusion_stag", "1")], ["model_args.fusion_stag", "fusion_stage"]),
+    ("2001", [("sed", "1")], ["sed", "seed"]),
+    ("2001", [("seed", "abc")], ["seed", "abc", "integer"]),
+    ("2001", [("seed", "yes")], ["seed", "True"]),
+    ("2001", [("dataset_args.ntu.num_frame", "301")], ["dataset_args.ntu.num_frame", "301", "300"]),
+    ("2001", [("model_args.act_type", "swich")], ["model_args.act_type", "swich", "swish"]),
+    ("2001", [("model_args.block_args", "[[1,2]]")], ["model_args.block_args.0", "stride"]),
+    ("2001", [("model_args.kernel_size", "[4, 2]")], ["kernel_size", "odd"]),
+    ("2001", [("dataset_args", "3")], ["dataset_args", "3"]),
+    ("2001", [("dataset", "ntu-xsup")], ["dataset", "ntu-xsup", "ntu-xsub"]),
+    ("2001", [("optimizer", "SGD")], ["optimizer", "SGD", "Momentum"]),
+    ("2001", [("seed", "[1")], ["--seed", "YAML"]),
+    ("2001", [("evaluate", True)], ["evaluate", "-pp"]),
+    ("2001", [("evaluate", True), ("extract", True), ("pretrained_path", "x")], ["evaluate and extract"]),
+    ("2001", [("optimizer_args.Momentum.learning_rate", ".nan")], ["learning_rate", "finite"])])
+def test_a_mistake_names_key_value_and_what_is_allowed(name, overrides, parts):
+    with pytest.raises(UserError) as error:
+        load_config(name, overrides)
+    assert all(part in str(error.value) for part in parts) and "\n" not in str(error.value), str(error.value)
+
+
+@pytest.mark.parametrize("text, part", [
+    ("a: [", "line"), ("- 1", "keys and values"), ("seed: 1\nseed: 2", "stands twice"), ("seed: !!python/object:os.x {}", "YAML"),
+    ("3: 4", "no such key"), ("a: *b", "YAML")])
+def test_broken_files_are_named(tmp_path, text, part):
+    path = tmp_path / "x.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=part) as error:
+        load_config(str(path))
+    assert "x.yaml" in str(error.value)
+
+
+def test_every_stray_argument_is_refused():
+    for argv in (["stray"], ["-z"], ["--", "x"], ["-e", "5"]):
+        with pytest.raises(UserError, match="see python main.py --help"):
+            parse_command_line(argv)
+
+
+def leaves(values, path=()):
+    for key, value in values.items():
+        yield (*path, key)
+        if isinstance(value, dict):
+            yield from leaves(value, (*path, key))
+
+
+STRANGE = [None, True, False, -1, 0, 1, 2**63, 10**30, 0.5, -0.5, 1e308, float("inf"), "", "x", "JVB", [], [1], [[1]], [None], {},
+           {"x": 1}, "\0", "..", b"x", {1: 2}]
+
+
+def test_any_single_change_gives_a_configuration_or_one_clear_line():
+    defaults = yaml.safe_load((FOLDER / "defaults.yaml").read_text())
+    rng = random.Random(1)
+    refused = accepted = 0
+    for path in leaves(defaults):
+        for value in [*STRANGE, rng.choice("abc") * 3]:
+            try:
+                load_config("2001", [(".".join(path), value)]) if not isinstance(value, str) else load_config(
+                    "2001", [(".".join(path), yaml.safe_dump(value))])
+                accepted += 1
+            except UserError as error:
+                assert "\n" not in str(error)
+                refused += 1
+    assert refused > 500 and accepted > 50
