@@ -15,10 +15,17 @@ import yaml
 
 from dataset.actions import action_names
 from dataset.graph import NTU
-from utils import UserError
+from utils import UserError, start_paddle
 
 KINDS = {"paddle": (".json", ".pdmodel"), "onnx": (".onnx",)}
-ENGINES = {"native": "paddle", "onednn": "paddle", "gpu": "paddle", "tensorrt": "paddle", "onnxruntime": "onnx"}
+DEFAULT_ENGINES = {"paddle": "native", "onnx": "onnxruntime"}  # what an export is decided by
+PRECISIONS = {  # of each engine
+    "native": ["fp32"],
+    "onednn": ["fp32"],
+    "gpu": ["fp32", "fp16"],
+    "tensorrt": ["fp32", "fp16", "int8"],
+    "onnxruntime": ["fp32"],
+}
 
 
 # ---------------------------------------------------------------- the record
@@ -58,24 +65,31 @@ def _read_record(path):
         return None
     try:
         record = yaml.safe_load(path.read_text(encoding="utf-8"))
-        known = all(key in record for key in ("source", "preprocessing", "classes", "programs"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError) as error:
-        raise UserError(f"{path}: not a readable record ({' '.join(str(error).split())}); export again") from error
-    if not known:
-        raise UserError(f"{path}: not the record of an export; export again, or move it away")
+        good = all(
+            set(preprocessing()) == set(record["preprocessing"])
+            and entry["engines"]
+            and entry["files"]
+            and entry["input"]
+            for entry in record["programs"].values()
+        ) and isinstance(record["classes"], list)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, KeyError, AttributeError) as error:
+        raise UserError(f"{path}: not a usable record ({' '.join(repr(error).split())[:100]}); export again") from error
+    if not good:
+        raise UserError(f"{path}: not a usable record of an export; export again")
     return record
 
 
-def _check_files(path, kind, record):
+def _check_files(path, kind, record, params):
     """The record's entry for the program at `path`; raises UserError where a file is not the one that was recorded."""
-    entry = record["programs"].get(kind, {})
-    files = entry.get("files", {})
-    if path.name not in files:
-        raise UserError(f"{path}: {path.stem}.yaml beside it does not list it, so it is of another export; export again")
-    for name, recorded in files.items():
-        file = path.with_name(name)
+    entry = record["programs"].get(kind, {"files": {}})
+    if path.name not in entry["files"]:
+        raise UserError(f"{path}: not listed in {path.stem}.yaml beside it, so of another export; export again")
+    for name, recorded in entry["files"].items():
+        file = Path(params) if params and name.endswith(".pdiparams") else path.with_name(name)
         if not file.is_file() or sha256(file) != recorded:
-            raise UserError(f"{file}: {'changed since' if file.is_file() else 'missing from'} the export; export again")
+            raise UserError(
+                f"{file}: {'not the file' if file.is_file() else 'missing, one'} of this export; export again"
+            )
     return entry
 
 
@@ -96,7 +110,9 @@ def find_program(path, kind=None):
         found = [file for suffix in suffixes for file in sorted(folder.glob(f"*{suffix}")) if stem in (None, file.stem)]
         found = [file for file in found if file.suffix != ".json" or file.with_suffix(".pdiparams").is_file()]
     if not found:
-        raise UserError(f"{path}: no {kind or 'exported'} program there ({', '.join(suffixes)}); make one with main.py -ex")
+        raise UserError(
+            f"{path}: no {kind or 'exported'} program there ({', '.join(suffixes)}); make one with main.py -ex"
+        )
     if len({file.stem for file in found}) > 1:
         raise UserError(f"{path}: several programs there ({', '.join(file.name for file in found)}); name one of them")
     file = found[0]
@@ -111,7 +127,157 @@ def _input_shape(path, kind, engine):
     if path.suffix == ".pdmodel":
         from paddle.base.core import ProgramDesc
 
-        return ProgramDesc(path.read_bytes()).block(0).find_var(engine.input_name.encode()).shape()
+        program = ProgramDesc(path.read_bytes())  # kept in a variable: its blocks do not keep it alive
+        return program.block(0).find_var(engine.input_name.encode()).shape()
     operations = json.loads(path.read_bytes())["program"]["regions"][0]["blocks"][0]["ops"]
     attributes = next(operation["A"] for operation in operations if operation["#"] == "1.data")
     return next(item["AT"]["D"] for item in attributes if item["N"] == "shape")
+
+
+# ---------------------------------------------------------------- engines
+
+
+class PaddleEngine:
+    """Paddle Inference: features (N, I, C, T, V, M) float32 -> logits (N, classes)."""
+
+    def __init__(self, path, engine, *, params=None, threads=None, precision="fp32", gpu_mem=8000):
+        start_paddle()
+        import paddle
+        from paddle import inference
+
+        params = Path(params) if params else path.with_suffix(".pdiparams")
+        if not params.is_file():
+            raise UserError(f"{params}: no such file; name the parameters with --params_file")
+        self.threads = threads or cores()
+        config = inference.Config(str(path), str(params))
+        config.disable_glog_info()
+        if engine in ("gpu", "tensorrt"):
+            if not paddle.is_compiled_with_cuda() or paddle.device.cuda.device_count() == 0:
+                raise UserError(
+                    "--use_gpu: this machine has no GPU that Paddle can use; leave it out to run on the CPU"
+                )
+            kind = {"fp32": "Float32", "fp16": "Half", "int8": "Int8"}[precision]
+            kind = getattr(inference.PrecisionType, kind)
+            config.enable_use_gpu(gpu_mem, 0, *([kind] if engine == "gpu" else []))
+            if engine == "tensorrt":
+                config.enable_tensorrt_engine(precision_mode=kind, use_calib_mode=precision == "int8")
+        else:
+            config.disable_gpu()
+            config.set_cpu_math_library_num_threads(self.threads)
+            if engine == "onednn":
+                config.enable_mkldnn()
+            elif hasattr(config, "disable_mkldnn"):  # Paddle 3 has oneDNN on by itself
+                config.disable_mkldnn()
+        if path.suffix == ".json":
+            config.enable_new_executor()  # without it, memory optimisation fails on such a program
+        config.enable_memory_optim()
+        try:
+            self.predictor = inference.create_predictor(config)
+        except (RuntimeError, ValueError, OSError) as error:
+            raise UserError(f"{path}: Paddle can't load it with {params} ({_first_line(error)})") from error
+        self.input_name = self.predictor.get_input_names()[0]
+        self.output_name = self.predictor.get_output_names()[0]
+
+    def versions(self):
+        import paddle
+
+        return [f"paddle_version: {paddle.__version__}", f"paddle_commit: {paddle.version.commit}"]
+
+    def __call__(self, features):
+        handle = self.predictor.get_input_handle(self.input_name)
+        handle.reshape(features.shape)
+        handle.copy_from_cpu(np.ascontiguousarray(features))
+        self.predictor.run()
+        return self.predictor.get_output_handle(self.output_name).copy_to_cpu()
+
+
+class OnnxEngine:
+    """ONNX Runtime on the CPU: features (N, I, C, T, V, M) float32 -> logits (N, classes)."""
+
+    def __init__(self, path, _engine, *, threads=None, **_options):
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise UserError("ONNX Runtime is not installed: pip install onnxruntime") from error
+        options = onnxruntime.SessionOptions()
+        self.threads = options.intra_op_num_threads = threads or cores()
+        options.log_severity_level = 3  # errors
+        try:
+            self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except (RuntimeError, ValueError) as error:
+            raise UserError(f"{path}: ONNX Runtime can't load it ({_first_line(error)})") from error
+        self.input_name = self.session.get_inputs()[0].name
+        self.input_shape = self.session.get_inputs()[0].shape
+        self.output_name = self.session.get_outputs()[0].name
+
+    def versions(self):
+        import onnxruntime
+
+        return [f"onnxruntime_version: {onnxruntime.__version__}"]
+
+    def __call__(self, features):
+        return self.session.run([self.output_name], {self.input_name: features})[0]
+
+
+def cores():
+    """Number of processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _first_line(error):
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return next((line for line in lines if "Error" in line), lines[0] if lines else type(error).__name__)[:200]
+
+
+def open_engine(path, engine, **options):
+    """The program file `path` ready to run: a function of features (N, I, C, T, V, M) float32 that returns logits (N, classes).
+
+    `engine` is a key of PRECISIONS; options: threads, precision, gpu_mem, params. Raises UserError where it can't be had.
+    """
+    precision = options.get("precision", "fp32")
+    if precision not in PRECISIONS[engine]:
+        raise UserError(f"--precision {precision}: {engine} has {', '.join(PRECISIONS[engine])}")
+    return (OnnxEngine if engine == "onnxruntime" else PaddleEngine)(Path(path), engine, **options)
+
+
+class Program:
+    """An exported program, checked against its record. Calling it runs features (N, I, C, T, V, M) to logits (N, classes).
+
+    `shape` is its input's (N or -1, I, C, T, V, M); `notes` are lines that a user should see. Raises UserError where its files
+    are not those of the record, or where the engine was not verified at the export and `allow_unverified` is False.
+    """
+
+    def __init__(self, path, engine, *, allow_unverified=False, precision="fp32", **options):
+        path, kind = find_program(path, engine and ("onnx" if engine == "onnxruntime" else "paddle"))
+        engine = engine or DEFAULT_ENGINES[kind]
+        self.path, self.engine, self.precision, self.notes = path, engine, precision, []
+        record = _read_record(path)
+        entry = (
+            _check_files(path, kind, record, options.get("params"))
+            if record
+            else {"engines": {DEFAULT_ENGINES[kind]: {"verified": True}}}
+        )
+        self.run = open_engine(path, engine, precision=precision, **options)
+        if precision != "fp32" or not entry["engines"].get(engine, {}).get("verified"):
+            text = f"{path}: not verified with {engine} {precision}, its logits may be wrong"
+            if not allow_unverified:
+                raise UserError(f"{text}; choose another engine or add --allow_unverified True")
+            self.notes.append(text)
+        self.shape = [-1, *entry["input"]] if record else _input_shape(path, kind, self.run)
+        if record:
+            self.preprocessing, self.classes = record["preprocessing"], record["classes"]
+        else:
+            self.notes.append(
+                f"{path}: no {path.stem}.yaml beside it; taking configuration 2001's preprocessing and NTU's names"
+            )
+            self.preprocessing, self.classes = preprocessing(num_frame=self.shape[3]), None
+
+    def __call__(self, features):
+        size = self.shape[0]
+        if size < 0:
+            return self.run(features)
+        parts = [features[start : start + size] for start in range(0, len(features), size)]
+        padded = (
+            np.concatenate([part, np.zeros_like(features, shape=(size - len(part), *part.shape[1:]))]) for part in parts
+        )
+        return np.concatenate([self.run(whole)[: len(part)] for whole, part in zip(padded, parts, strict=True)])

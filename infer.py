@@ -1,0 +1,304 @@
+"""Names the actions in skeleton recordings with an exported program, by Paddle Inference or ONNX Runtime.
+
+from infer import Recognizer
+
+recognizer = Recognizer("workdir/model")
+for prediction in recognizer.predict("S001C001P001R001A007.skeleton"):
+    print(prediction.name, prediction.classes[0], prediction.probabilities[0])
+"""
+
+import argparse
+import contextlib
+import csv
+import itertools
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dataset.actions import action_names
+from dataset.features import branch_features
+from dataset.graph import Graph
+from reader.ntu_reader import printable
+from tools.program import Program
+from tools.recordings import read_samples
+from utils import UserError, replacing, run_command
+
+FRAMES_PER_SECOND = 30  # of NTU RGB+D's sensor
+
+
+@dataclass
+class Prediction:
+    """The best classes of a sample, best first: labels (from 0), class names, probabilities; `seconds`: span of a window."""
+
+    name: str
+    labels: list
+    classes: list
+    probabilities: list
+    seconds: tuple | None = None
+
+    def lines(self):
+        """Printable lines like `A007 throw 0.993`."""
+        rows = zip(self.labels, self.classes, self.probabilities, strict=True)
+        return [f"A{label + 1:03d} {name} {value:.3f}" for label, name, value in rows]
+
+
+class Recognizer:
+    """An exported program with its preprocessing: recordings in, actions out.
+
+    `path` is a program file, its prefix or its folder; `engine` one of native, onednn, gpu, tensorrt, onnxruntime (None: the
+    native one for Paddle's programs, ONNX Runtime for ONNX files); further options as of tools.program.Program. Raises
+    UserError where the program can't be had or was not verified with the engine.
+    """
+
+    def __init__(self, path, engine=None, *, top_k=5, batch_size=1, **options):
+        self.program = Program(path, engine, **options)
+        self.top_k, self.batch_size = top_k, max(batch_size, self.program.shape[0])
+        settings = self.program.preprocessing
+        skeleton = settings["graph"]
+        self.graph = Graph(skeleton["name"], (), tuple(skeleton["parents"]), {}, skeleton["centre"])
+        self.inputs, self.num_frame, self.transform = settings["inputs"], settings["num_frame"], settings["transform"]
+        self.empty_body = None
+
+    def predict(self, source, window=None, stride=None):
+        """[Prediction] of each sample of `source`: a .skeleton file, a folder or list of them, a .npy file, an array.
+
+        Arrays are (3, T, V, M) or (N, 3, T, V, M) float32 in metres, as a data set stores them: view-normalised already,
+        where the configuration asks for it. With `window` (frames) there is one prediction every `stride` frames.
+        """
+        batches = self.predict_batches(source, window=window, stride=stride)
+        return [prediction for _, predictions in batches for prediction in predictions]
+
+    def predict_batches(self, source, label_file=None, window=None, stride=None):
+        """Yield (samples, predictions), lists of at most `batch_size`."""
+        if window is not None and not 3 <= window <= self.num_frame:
+            raise UserError(f"--window {window}: must be 3 to {self.num_frame}, the frames that the program takes")
+        samples = read_samples(source, label_file, transform=self.transform, window=window, stride=stride)
+        while batch := list(itertools.islice(samples, self.batch_size)):
+            yield batch, self.name_actions(batch, self.logits(*self.prepare(batch)))
+
+    def prepare(self, batch):
+        """(features of the bodies to compute, which bodies (N, M) these are; None: the program takes all bodies at once)."""
+        V, M = self.program.shape[4:]
+        x = np.zeros((len(batch), 3, self.num_frame, *batch[0].coordinates.shape[2:]), "float32")
+        for row, sample in zip(x, batch, strict=True):
+            frames = sample.coordinates[:, : self.num_frame]
+            if frames.shape[2] != V or frames.shape[3:] != x.shape[4:] or M not in (1, frames.shape[3]):
+                raise UserError(
+                    f"{printable(sample.name)}: (joints, bodies) are {frames.shape[2:]}, the program takes {(V, M)}"
+                )
+            if not np.isfinite(frames).all():
+                raise UserError(f"{printable(sample.name)}: holds values that are not finite")
+            row[:, : frames.shape[1]] = frames
+        if x.shape[-1] == M:
+            return branch_features(x, self.graph, self.inputs), None
+        x = np.moveaxis(x, -1, 1)  # (N, M, C, T, V)
+        present = x.any(axis=(2, 3, 4))
+        return branch_features(x[present][..., None], self.graph, self.inputs), present
+
+    def logits(self, features, present):
+        """Logits (N, classes) of what `prepare` returned.
+
+        The classifier is linear, so that a sample's logits are the mean of its bodies': a one-body program computes every
+        body that is there, and the body that is not only once.
+        """
+        if present is None:
+            return self.program(features)
+        if self.empty_body is None:
+            nobody = np.zeros((1, 3, *self.program.shape[3:]), "float32")
+            self.empty_body = self.program(branch_features(nobody, self.graph, self.inputs))[0]
+        logits = np.tile(self.empty_body, (*present.shape, 1))
+        if len(features):
+            logits[present] = self.program(features)
+        return logits.mean(axis=1)
+
+    def name_actions(self, batch, logits):
+        """[Prediction] of logits (N, classes)."""
+        if not np.isfinite(logits).all():
+            raise UserError(
+                f"{self.program.path}: gives logits that are not finite, at {printable(batch[0].name)} or after it"
+            )
+        names = self.program.classes or action_names(logits.shape[1])
+        shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+        probabilities = shifted / shifted.sum(axis=1, keepdims=True)
+        order = np.argsort(-logits, axis=1, kind="stable")[:, : self.top_k]
+        predictions = []
+        for sample, row, best in zip(batch, probabilities, order.tolist(), strict=True):
+            if sample.label is not None and not 0 <= sample.label < len(row):
+                raise UserError(f"{printable(sample.name)}: label {sample.label}; the program has {len(row)} classes")
+            seconds = sample.span and tuple(frame / FRAMES_PER_SECOND for frame in sample.span)
+            predictions.append(Prediction(sample.name, best, [names[i] for i in best], row[best].tolist(), seconds))
+        return predictions
+
+
+# ---------------------------------------------------------------- the command
+
+
+@contextlib.contextmanager
+def writing(path):
+    """Yield a function that writes a Prediction to a .csv or .jsonl file; the file appears whole at the end, or not at all."""
+    if path is None:
+        yield lambda prediction: None
+        return
+    if Path(path).suffix not in (".csv", ".jsonl"):
+        raise UserError(f"--output {path}: must end with .csv or .jsonl")
+    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file)
+
+        def write_rows(prediction):
+            columns = (prediction.labels, prediction.classes, prediction.probabilities)
+            for rank, values in enumerate(zip(*columns, strict=True), start=1):
+                table.writerow([prediction.name, *(prediction.seconds or ("", "")), rank, *values])
+
+        def write_line(prediction):
+            file.write(json.dumps(vars(prediction), ensure_ascii=False) + "\n")
+
+        if path.endswith(".csv"):
+            table.writerow(["name", "start_s", "end_s", "rank", "label", "class", "probability"])
+        yield write_rows if path.endswith(".csv") else write_line
+
+
+class Printer:
+    """Prints batches: with labels the accuracy, else each sample's best classes, or a recording's time line."""
+
+    def __init__(self):
+        self.right, self.count, self.name = 0, 0, None
+
+    def show(self, batch, predictions):
+        if batch[0].label is not None:
+            self.show_accuracy(batch, np.array([prediction.labels[0] for prediction in predictions]))
+            return
+        for prediction in predictions:
+            if prediction.seconds is None or prediction.name != self.name:
+                print(printable(prediction.name))
+            self.name = prediction.name
+            if prediction.seconds is None:
+                print("\n".join(prediction.lines()))
+            else:
+                start, end = prediction.seconds
+                print(f"{start:7.1f} - {end:7.1f} s  {prediction.lines()[0]}")
+
+    def show_accuracy(self, batch, predicted):
+        true, names = [sample.label for sample in batch], [sample.name for sample in batch]
+        right = int((predicted == true).sum())
+        self.right, self.count = self.right + right, self.count + len(batch)
+        text = np.array2string(predicted, max_line_width=sys.maxsize, threshold=sys.maxsize)
+        print(
+            f"Batch action class Predict:  {text} Batch action class True:  {true} "
+            f"Batch Accuracy:  {round(right / len(batch), 6)} Batch sample Name:  {names}"
+        )
+
+
+def boolean(text):
+    """True or False of a text; TIPC passes --use_gpu=True."""
+    if text.lower() not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"{text!r}: must be True or False")
+    return text.lower() == "true"
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message):
+        raise UserError(f"{message}; see python infer.py --help")
+
+
+def make_parser():
+    parser = Parser(prog="infer.py", description=__doc__.splitlines()[0], allow_abbrev=False)
+    add, switch = (
+        parser.add_argument,
+        {"type": boolean, "nargs": "?", "const": True, "default": False, "metavar": "True|False"},
+    )
+    add(
+        "--model_file",
+        required=True,
+        help="exported program: a file (.json, .pdmodel, .onnx), its prefix, or its folder",
+    )
+    add("--params_file", help="its parameters, where they do not lie beside it")
+    add(
+        "--data_file",
+        required=True,
+        help="a .skeleton file, a folder of them, a .npy data file; -: file names from stdin",
+    )
+    add("--label_file", help="labels (.pkl) of a .npy data file: accuracies are printed")
+    add("-b", "--batch_size", type=int, default=1)
+    add("--backend", choices=["paddle", "onnxruntime"], help="default: by the program found, Paddle's first")
+    add("--use_gpu", **switch)
+    add("--precision", choices=["fp32", "fp16", "int8"], default="fp32")
+    add("--enable_mkldnn", help="oneDNN", **switch)
+    add("--cpu_threads", type=int, help="default: all cores")
+    add("--use_tensorrt", **switch)
+    add("--gpu_mem", type=int, default=8000, help="MB of GPU memory to begin with")
+    add("--allow_unverified", help="run an engine that the export did not verify", **switch)
+    add("--top_k", type=int, default=5, help="classes for each sample")
+    add("--window", type=int, help="frames: slide over recordings of any length and print a time line")
+    add("--stride", type=int, help="frames from window to window (default: the window)")
+    add("--output", help="write the predictions to a .csv or .jsonl file as well")
+    add("--benchmark", help="measure and print speed and memory", **switch)
+    return parser
+
+
+def parse(argv):
+    """Options of a command line; --use-gpu and --use_gpu are the same."""
+    words = (word.partition("=") if word.startswith("--") else ("", "", word) for word in argv)
+    options = make_parser().parse_args(
+        [key[:2] + key[2:].replace("-", "_") + sign + value for key, sign, value in words]
+    )
+    for key in ("batch_size", "cpu_threads", "top_k", "window", "stride", "gpu_mem"):
+        if getattr(options, key) is not None and getattr(options, key) < 1:
+            raise UserError(f"--{key} {getattr(options, key)}: must be at least 1")
+    return options
+
+
+def choose_engine(options):
+    """The engine that the flags ask for; None: by the program found."""
+    flags = {"tensorrt": options.use_tensorrt, "gpu": options.use_gpu, "onednn": options.enable_mkldnn}
+    chosen = next((engine for engine, wanted in flags.items() if wanted), None)
+    if options.use_tensorrt and not options.use_gpu:
+        raise UserError("--use_tensorrt True: needs --use_gpu True")
+    if options.backend == "onnxruntime":
+        if chosen:
+            raise UserError(
+                "--backend onnxruntime: runs on the CPU, without --use_gpu, --use_tensorrt and --enable_mkldnn"
+            )
+        return "onnxruntime"
+    return chosen or ("native" if options.backend == "paddle" else None)
+
+
+def main(argv=None):
+    options = parse(sys.argv[1:] if argv is None else argv)
+    recognizer = Recognizer(
+        options.model_file,
+        choose_engine(options),
+        top_k=options.top_k,
+        batch_size=options.batch_size,
+        allow_unverified=options.allow_unverified,
+        precision=options.precision,
+        threads=options.cpu_threads,
+        gpu_mem=options.gpu_mem,
+        params=options.params_file,
+    )
+    for note in recognizer.program.notes:
+        print(f"note: {note}")
+    source = (line.strip() for line in sys.stdin if line.strip()) if options.data_file == "-" else options.data_file
+    printer, batch = Printer(), []
+    with writing(options.output) as write:
+        for batch, predictions in recognizer.predict_batches(
+            source, options.label_file, options.window, options.stride
+        ):
+            printer.show(batch, predictions)
+            for prediction in predictions:
+                write(prediction)
+        if not batch:
+            raise UserError(f"{options.data_file}: holds nothing to recognise")
+    if printer.count:
+        print(f"Infer Mean Accuracy:  {round(printer.right / printer.count, 6)}")
+    if options.benchmark:
+        from tools.infer_benchmark import measure
+
+        print("\n".join(measure(recognizer, batch)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))

@@ -1,0 +1,228 @@
+"""Export: a network as a program for Paddle Inference, ONNX Runtime or Triton, proven equal to it before it is kept."""
+
+import contextlib
+import hashlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import paddle
+import paddle.nn.functional as F
+import yaml
+from paddle import nn
+
+from utils import UserError, process_alive, replacing
+
+LARGEST_DIFFERENCE = 1e-3  # of logits, relative to the largest
+BATCHES = (1, 2, 5)
+TRITON_BATCH = 16
+HEADER = (
+    "# What this export takes, where it comes from, and which engines gave the network's logits (read by infer.py)\n"
+)
+
+
+class Program(nn.Layer):
+    """What is exported: features (N, I, C, T, V, M) -> logits (N, classes) and, if asked for, their softmax."""
+
+    def __init__(self, network, softmax):
+        super().__init__()
+        self.network, self.softmax = network, softmax
+
+    def forward(self, x):
+        logits = self.network(x)[0]
+        return (logits, F.softmax(logits)) if self.softmax else logits
+
+
+def export_program(model, prefix, *, data_shape, record, open_engine, to="paddle", softmax=False, one_body=False):
+    """Write `model` as a program PREFIX.* with its record PREFIX.yaml; returns lines that say what was made and measured.
+
+    `data_shape` is a sample's (I, C, T, V, M). With `one_body` the program takes M = 1, and a sample's logits are the mean
+    over its bodies. `to`: paddle (PREFIX.json or .pdmodel, and .pdiparams), onnx (PREFIX.onnx), triton (a model repository
+    PREFIX.triton). `record`: what PREFIX.yaml says of source, preprocessing and classes. `open_engine(file, engine)` returns
+    a function features -> logits; by it the written program is compared with `model`.
+
+    Raises UserError, an older export left as it was, where the logits differ by more than 1e-3 of the largest on the engine
+    that decides (Paddle's native one, ONNX Runtime), and where files can't be written or a package is missing. Paddle's other
+    engines are recorded as verified or not.
+    """
+    prefix, training = Path(prefix), model.training
+    shape = [*data_shape[:4], 1 if one_body else data_shape[4]]
+    outputs = ["logits", "probabilities"][: 1 + softmax]
+    model.eval()
+    try:
+        with _staging(prefix) as stage:
+            write = _write_paddle if to == "paddle" else _write_onnx
+            file, nodes = write(Program(model, softmax), stage / prefix.name, shape, outputs)
+            engines = _compare(model, file, prefix, shape, open_engine)
+            if to == "triton":
+                _arrange_for_triton(file, shape, outputs, record["classes"])
+            files = {path.relative_to(stage).as_posix(): path for path in sorted(stage.rglob("*")) if path.is_file()}
+            entry = {
+                "input": shape,
+                "outputs": outputs,
+                "nodes": nodes,
+                "bytes": sum(path.stat().st_size for path in files.values()),
+                "paddle": paddle.__version__,
+                "engines": engines,
+                "files": {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()},
+            }
+            _publish(stage, prefix, record, to, entry)
+    finally:
+        if training:
+            model.train()
+    return [
+        f"Exported {', '.join(str(prefix.parent / name) for name in files)}: {entry['bytes'] / 1e6:.2f} MB, {nodes} nodes, "
+        f"input {['N', *shape]}, output {', '.join(outputs)}",
+        *(_describe(engine, result) for engine, result in engines.items()),
+    ]
+
+
+def _describe(engine, result):
+    if result["verified"]:
+        return f"{engine}: verified, logits within {result['difference']:.1e} of the largest (batches {BATCHES})"
+    found = f"logits off by {result['difference']:.1e} of the largest" if "difference" in result else result["reason"]
+    return f"{engine}: not verified ({found}); infer.py refuses it"
+
+
+# ---------------------------------------------------------------- programs
+
+
+def _write_paddle(program, prefix, shape, _outputs):
+    """(program file, number of operations) of a Paddle program written to `prefix`; the batch is free."""
+    spec = [paddle.static.InputSpec([None, *shape], "float32", "x")]
+    static = paddle.jit.to_static(program, input_spec=spec, full_graph=True)
+    paddle.jit.save(static, str(prefix))
+    file = next(path for path in (Path(f"{prefix}.json"), Path(f"{prefix}.pdmodel")) if path.is_file())
+    return file, len(static.forward.main_program.global_block().ops)
+
+
+def _write_onnx(program, prefix, shape, outputs):
+    """(program file, number of nodes) of an ONNX program written to `prefix`, by way of a Paddle program."""
+    try:
+        import onnx
+        import paddle2onnx
+    except ImportError as error:
+        raise UserError(f"an ONNX export needs {error.name}: pip install '.[onnx]'") from error
+    with tempfile.TemporaryDirectory() as folder:
+        source, _ = _write_paddle(program, Path(folder) / "program", shape, outputs)
+        # its own optimizers install packages at run time: none
+        text = paddle2onnx.export(str(source), f"{folder}/program.pdiparams", opset_version=17, optimize_tool=None)
+    network = onnx.load_from_string(text)
+    graph = network.graph
+    renamed = dict(zip([output.name for output in graph.output], outputs, strict=True))
+    for output in graph.output:
+        output.name = renamed[output.name]
+    for node in graph.node:
+        node.output[:] = [renamed.get(name, name) for name in node.output]
+    used = {name for node in graph.node for name in node.input}
+    kept = [node for node in graph.node if node.op_type != "Constant" or node.output[0] in used]
+    del graph.node[:]
+    graph.node.extend(kept)
+    onnx.checker.check_model(network, full_check=True)
+    onnx.save(network, f"{prefix}.onnx")
+    return Path(f"{prefix}.onnx"), len(kept)
+
+
+def _arrange_for_triton(file, shape, outputs, classes):
+    """Move an ONNX program into a model repository NAME.triton beside it: NAME/config.pbtxt, labels, version 1."""
+    folder = file.with_suffix(".triton") / file.stem
+    (folder / "1").mkdir(parents=True)
+    file.rename(folder / "1" / "model.onnx")
+    (folder / "labels.txt").write_text("".join(f"{name}\n" for name in classes), encoding="utf-8")
+    fields = [f'name: "{file.stem}"', 'backend: "onnxruntime"', f"max_batch_size: {TRITON_BATCH}"]
+    fields += [f'input [{{ name: "x" data_type: TYPE_FP32 dims: {list(shape)} }}]']
+    described = (
+        f'{{ name: "{name}" data_type: TYPE_FP32 dims: [{len(classes)}] label_filename: "labels.txt" }}'
+        for name in outputs
+    )
+    fields += [f"output [{', '.join(described)}]", "dynamic_batching { max_queue_delay_microseconds: 1000 }"]
+    (folder / "config.pbtxt").write_text("\n".join(fields) + "\n", encoding="utf-8")
+
+
+# ---------------------------------------------------------------- proof
+
+
+def _compare(model, file, prefix, shape, open_engine):
+    """{engine: {verified, difference or reason}} of the program `file`; raises UserError where the first one fails."""
+    engines = ["onnxruntime"] if file.suffix == ".onnx" else ["native", "onednn"]
+    if engines[0] == "native" and paddle.is_compiled_with_cuda() and paddle.device.cuda.device_count() > 0:
+        engines.append("gpu")
+    samples = [np.random.default_rng(size).standard_normal((size, *shape), dtype="float32") for size in BATCHES]
+    with paddle.no_grad():
+        expected = [model(paddle.to_tensor(x))[0].numpy() for x in samples]
+    results = {}
+    for engine in engines:
+        try:
+            run = open_engine(file, engine)
+            difference = max(_difference(run(x), y) for x, y in zip(samples, expected, strict=True))
+            results[engine] = {"verified": difference <= LARGEST_DIFFERENCE, "difference": float(f"{difference:.2g}")}
+        except (UserError, RuntimeError, ValueError, OSError) as error:
+            results[engine] = {"verified": False, "reason": " ".join(str(error).split())[:200]}
+        if not results[engines[0]]["verified"]:
+            raise UserError(f"{prefix}: nothing exported; {_describe(engines[0], results[engines[0]])}")
+    return results
+
+
+def _difference(got, expected):
+    """Largest difference relative to the largest expected value; infinite where values or sizes are unusable."""
+    if got.shape != expected.shape or not np.isfinite(got).all():
+        return np.inf
+    return float(np.abs(got - expected).max() / np.abs(expected).max())
+
+
+# ---------------------------------------------------------------- files
+
+
+@contextlib.contextmanager
+def _staging(prefix):
+    """A new folder beside `prefix`, gone at the end; what killed processes left is removed too."""
+    stage = prefix.with_name(f".{prefix.name}.{os.getpid()}.tmp")
+    try:
+        prefix.parent.mkdir(parents=True, exist_ok=True)
+        for left in prefix.parent.glob(f".{prefix.name}.*.tmp"):
+            pid = left.name.split(".")[-2]
+            if left.is_dir() and pid.isdigit() and not process_alive(int(pid)):
+                shutil.rmtree(left)
+        stage.mkdir()
+        yield stage
+    except OSError as error:
+        raise UserError(f"{prefix}: can't be written ({error.strerror or error})") from error
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+
+
+def _publish(stage, prefix, record, to, entry):
+    """Put the files of a finished export in place, all or none: once its folder is renamed, readers take it from there."""
+    path = prefix.with_name(f"{prefix.name}.yaml")
+    ready = prefix.with_name(f".{prefix.name}.export")
+    if ready.exists():
+        _put_in_place(ready, stage)
+    old = _read_yaml(path)
+    programs = old["programs"] if all(old.get(key) == value for key, value in record.items()) else {}
+    stale = set(old["programs"].get(to, {}).get("files", [])) - set(entry["files"])
+    whole = {**record, "programs": {**programs, to: entry}}
+    text = HEADER + yaml.safe_dump(whole, sort_keys=False, width=120, allow_unicode=True, default_flow_style=None)
+    (stage / path.name).write_text(text, encoding="utf-8")
+    stage.rename(ready)
+    _put_in_place(ready, stage)
+    for name in stale:
+        (prefix.parent / name).unlink(missing_ok=True)
+
+
+def _put_in_place(ready, stage):
+    for path in sorted(ready.rglob("*")):
+        if path.is_file():
+            with replacing(ready.parent / path.relative_to(ready)) as temporary:
+                shutil.copyfile(path, temporary)
+    ready.rename(stage)
+
+
+def _read_yaml(path):
+    """An older export's record; an empty one where there is none that can be used."""
+    try:
+        old = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        old = None
+    return old if isinstance(old, dict) and isinstance(old.get("programs"), dict) else {"programs": {}}

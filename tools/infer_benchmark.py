@@ -1,0 +1,58 @@
+"""Speed and memory of a Recognizer, as the blocks that Paddle's auto-log prints and its tools read."""
+
+import platform
+import statistics
+import time
+
+import numpy as np
+import psutil
+
+WARM_UP, REPEATS = 3, 20
+
+
+def measure(recognizer, batch):
+    """Lines with the environment, the model, and the median time of each step for one batch of Samples."""
+    process = psutil.Process()
+    process.cpu_percent()  # counts from here
+    steps = {"preprocess": [], "inference": [], "postprocess": []}
+    for repeat in range(WARM_UP + REPEATS):
+        times = [time.perf_counter()]
+        features, present = recognizer.prepare(batch)
+        times.append(time.perf_counter())
+        logits = recognizer.logits(features, present)
+        times.append(time.perf_counter())
+        recognizer.name_actions(batch, logits)
+        times.append(time.perf_counter())
+        if repeat >= WARM_UP:
+            for taken, spent in zip(steps.values(), np.diff(times), strict=True):
+                taken.append(1000 * spent)
+    median = {step: statistics.median(taken) for step, taken in steps.items()}
+    total = sum(median.values())
+    program = recognizer.program
+    blocks = {
+        "Env info": [
+            f"OS_version: {platform.platform()}",
+            f"Python: {platform.python_version()}",
+            *program.run.versions(),
+        ],
+        "Conf info": [
+            f"runtime_device: {'gpu' if program.engine in ('gpu', 'tensorrt') else 'cpu'}",
+            f"engine: {program.engine}",
+            f"enable_mkldnn: {program.engine == 'onednn'}",
+            f"enable_tensorrt: {program.engine == 'tensorrt'}",
+            f"cpu_math_library_num_threads: {program.run.threads}",
+        ],
+        "Model info": [f"model_name: {program.path.stem}", f"precision: {program.precision}"],
+        "Data info": [
+            f"batch_size: {len(batch)}",
+            f"input_shape: {program.shape}",
+            f"data_num: {len(batch) * REPEATS}",
+        ],
+        "Perf info": [
+            f"cpu_rss(MB): {process.memory_info().rss / 2**20:.1f}, cpu_util: {process.cpu_percent()}%",
+            f"warm_up: {WARM_UP}, repeats: {REPEATS}, times are medians of one batch",
+            ", ".join(f"{step}_time(ms): {value:.2f}" for step, value in median.items()),
+            f"total time(ms): {total:.2f}, samples/s: {1000 * len(batch) / total:.2f}",
+        ],
+    }
+    return [line for title, lines in blocks.items() for line in [f"{'-' * 22} {title} {'-' * 22}", *lines]]
