@@ -60,6 +60,11 @@ def build_loader(config, feeder, *, train):
     return Loader(feeder, batches, config.workers)
 
 
+def num_classes(config):
+    """Number of action classes of a configuration's data set."""
+    return DATA_SETS[config.dataset].num_classes
+
+
 def data_shape(config):
     """(I, C, T, V, M) of a sample, without a data set."""
     return len(config.data.inputs), 6, config.data.num_frame, NTU.num_joints, 2

@@ -271,6 +271,33 @@ def evaluate(config, tuned):
     return 0
 
 
+def extract(config, tuned):
+    """Export the checkpoint of -pp: beside it, or to save_inference_dir, under its name."""
+    import initializer
+    from model.checkpoint import load_weights, read_checkpoint
+    from model.export import export_program
+    from tools.program import export_record, open_engine
+
+    path = Path(config.pretrained_path)
+    state = read_checkpoint(path)
+    prepare(config, tuned, train=False)
+    model = initializer.build_model(config)
+    load_weights(model, state, path)
+    lines = export_program(
+        model,
+        Path(config.save_inference_dir or path.parent) / path.stem,
+        data_shape=initializer.data_shape(config),
+        record=export_record(config, path, initializer.num_classes(config)),
+        open_engine=open_engine,
+        to=config.export_to,
+        softmax=config.export_softmax,
+        one_body=config.export_one_body,
+    )
+    for line in lines:
+        get_logger().info(line)
+    return 0
+
+
 def main(argv=None):
     name, overrides = parse_command_line(sys.argv[1:] if argv is None else argv)
     from configs.schema import load_config
@@ -282,8 +309,9 @@ def main(argv=None):
     if config.generate_data or config.check:
         return generate_or_check(config)
     tuned = start_paddle()
-    if config.evaluate:
-        return evaluate(config, tuned)
+    for wanted, job in ((config.evaluate, evaluate), (config.extract, extract)):
+        if wanted:
+            return job(config, tuned)
     return train(config, tuned)
 
 

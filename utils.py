@@ -264,7 +264,9 @@ def start_paddle():
         libc = ctypes.CDLL(None)
         if hasattr(libc, "mallopt") and libc.mallopt(-4, 0) and libc.mallopt(-1, 2**31 - 1):
             done["mallopt"] = "M_MMAP_MAX 0, M_TRIM_THRESHOLD 2 GiB"
-    warnings.filterwarnings("ignore", "When training, we now always track")
+    os.environ.setdefault("GLOG_minloglevel", "2")  # errors only
+    for said_in_vain in ("When training, we now always track", "Tensor do not have 'place' interface"):
+        warnings.filterwarnings("ignore", said_in_vain)
     with contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import paddle  # noqa: F401

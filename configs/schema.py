@@ -161,6 +161,9 @@ class Config(Section):
     new_head: bool
     checkpoint_minutes: Annotated[float, Field(ge=0)]
     save_inference_dir: Text | None
+    export_to: Literal["paddle", "onnx", "triton"]
+    export_softmax: bool
+    export_one_body: bool
 
     @property
     def data(self):
