@@ -141,31 +141,49 @@ _ALLOWED = {
 
 
 class _Unpickler(pickle.Unpickler):
+    def __init__(self, data, more, persistent_load):
+        super().__init__(io.BytesIO(data))
+        self.allowed, self.outside = {**_ALLOWED, **more}, persistent_load
+
     def find_class(self, module, name):
-        if (module, name) not in _ALLOWED:
+        if (module, name) not in self.allowed:
             raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no such file needs")
-        return _ALLOWED[module, name]
+        return self.allowed[module, name]
+
+    def persistent_load(self, key):
+        if self.outside is None:
+            raise pickle.UnpicklingError("it refers to data outside itself")
+        return self.outside(key)
 
 
-def load_pickle(path, limit=4 << 30):
-    """Read a pickle (checkpoint, label file) that may come from a stranger; nothing in it is ever run.
-
-    Only dicts, lists, tuples, texts, numbers and NumPy arrays are let through. Raises UserError if the file is missing,
-    larger than `limit` bytes, damaged or asks for anything else.
-    """
+def read_bytes(path, limit=4 << 30):
+    """All bytes of a file; raises UserError if it is missing, unreadable or larger than `limit` bytes."""
     path = Path(path)
     try:
         size = path.stat().st_size
         if size > limit:
             raise UserError(f"{path}: {size} bytes, more than the {limit} that such a file may have")
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise UserError(f"{path}: can't be read ({error.strerror})") from error
+
+
+def unpickle(file, source, more=(), persistent_load=None):
+    """The value of the next pickle in a binary stream; `source` is named in errors. Nothing in it is ever run.
+
+    Only dicts, lists, tuples, texts, numbers and NumPy arrays are let through, and what `more` maps (module, name) to;
+    `persistent_load(key)` returns what a pickle keeps outside itself. Raises UserError where it is damaged or asks for more.
+    """
     try:
-        for opcode, argument, _ in pickletools.genops(data):  # a huge memo index alone would take all the memory
-            if opcode.name in ("PUT", "LONG_BINPUT") and argument > len(data):
+        start = file.tell()
+        size = file.seek(0, io.SEEK_END)
+        file.seek(start)
+        for opcode, argument, _ in pickletools.genops(file):  # a huge memo index alone would take all the memory
+            if opcode.name in ("PUT", "LONG_BINPUT") and argument > size:
                 raise pickle.UnpicklingError("memo index out of range")
-        return _Unpickler(io.BytesIO(data)).load()
+        end = file.tell()
+        file.seek(start)
+        return _Unpickler(file.read(end - start), dict(more), persistent_load).load()
     except (
         pickle.UnpicklingError,
         EOFError,
@@ -180,7 +198,12 @@ def load_pickle(path, limit=4 << 30):
         MemoryError,
     ) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"{path}: not a usable file, damaged or of another kind ({reason})") from error
+        raise UserError(f"{source}: not a usable file, damaged or of another kind ({reason})") from error
+
+
+def load_pickle(path, limit=4 << 30):
+    """Read a pickle (checkpoint, label file) that may come from a stranger, as `unpickle` does."""
+    return unpickle(io.BytesIO(read_bytes(path, limit)), path)
 
 
 # ---------------------------------------------------------------- logging
