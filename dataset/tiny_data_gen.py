@@ -1,0 +1,100 @@
+"""Cuts a small data set out of a generated one, its samples drawn with a seed: for TIPC, and for trying things out.
+
+python dataset/tiny_data_gen.py --source_path data/npy_dataset --save_dir data/ntu/tiny_dataset --mode train
+"""
+
+import argparse
+import pickle
+import sys
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from dataset.ntu_feeder import load_data, load_labels, split_paths
+from utils import UserError, replacing, run_command
+
+MARK = "tiny.txt"  # stands in the folders that this command made, and only there does it replace files
+SPLITS = {"train": ("train", "eval"), "eval": ("eval",)}
+
+
+def load_split(paths):
+    """(memory-mapped data (N, C, T, V, M), the three label lists) of one split; raises UserError if it is unusable."""
+    data, labels = load_data(paths[0]), load_labels(paths[1])
+    if not 0 < len(data) == len(labels[0]):
+        raise UserError(f"{paths[1]}: names {len(labels[0])} samples, {paths[0]} holds {len(data)}; generate them anew")
+    return data, labels
+
+
+def write_split(paths, data, labels, chosen):
+    """Write the samples `chosen` as one split: both files, or neither."""
+    header = {"descr": "<f4", "fortran_order": False, "shape": (len(chosen), *data.shape[1:])}
+    with replacing(paths[1]) as label_file, replacing(paths[0]) as data_file:
+        with open(data_file, "wb") as file:
+            np.lib.format.write_array_header_1_0(file, header)
+            for i in chosen:
+                file.write(data[i].tobytes())
+        label_file.write_bytes(pickle.dumps(tuple([part[i] for i in chosen] for part in labels)))
+
+
+def cut(source_path, save_dir, *, mode="train", data_num=80, dataset="ntu-xsub", transform=False, seed=1):
+    """Write the small data set and return {split: (its samples, samples of the source)}.
+
+    `source_path` and `save_dir` are roots, with original/ or transformed/ (`transform`) and the data set's folder
+    below. Mode train makes both splits, eval its own only, of `data_num` samples each or of all where there are fewer,
+    in the order of the source. Raises UserError where the source is unusable, and where `save_dir` has a data set that
+    this command did not make.
+    """
+    if data_num < 1:
+        raise UserError(f"--data_num {data_num}: must be at least 1")
+    roots = source_path, save_dir
+    source, target = ({split: split_paths(root, transform, dataset, split) for split in SPLITS[mode]} for root in roots)
+    folder = target["eval"][0].parent
+    if folder.resolve() == source["eval"][0].parent.resolve():
+        raise UserError(f"--save_dir {save_dir}: is the source itself; choose another folder")
+    if not (folder / MARK).is_file() and any(path.exists() for paths in target.values() for path in paths):
+        raise UserError(f"{folder}: holds a data set that this command did not make; choose another --save_dir")
+    loaded = {split: load_split(paths) for split, paths in source.items()}
+    with replacing(folder / MARK) as temporary:
+        temporary.write_text(f"Cut out of {source_path} by dataset/tiny_data_gen.py, seed {seed}\n", encoding="utf-8")
+    counts = {}
+    for split, (data, labels) in loaded.items():
+        rng = np.random.default_rng((seed, list(SPLITS).index(split)))
+        chosen = np.sort(rng.permutation(len(data))[:data_num])
+        write_split(target[split], data, labels, chosen)
+        counts[split] = len(chosen), len(data)
+    return counts
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message):
+        raise UserError(f"{message}; see --help")
+
+
+def boolean(text):
+    if text.lower() not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"{text!r}: must be True or False")
+    return text.lower() == "true"
+
+
+def main():
+    parser = Parser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser.add_argument("--source_path", required=True, help="root of a generated data set")
+    parser.add_argument("--save_dir", required=True, help="root of the small one")
+    parser.add_argument(
+        "--mode", choices=list(SPLITS), default="train", help="train: both splits (default); eval: only that"
+    )
+    parser.add_argument("--data_num", type=int, default=80, help="samples of each split (default 80)")
+    parser.add_argument("--dataset", default="ntu-xsub", help="default ntu-xsub")
+    parser.add_argument("--transform", type=boolean, default=False, metavar="True|False", help="view-normalised data")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    counts = cut(**vars(options))
+    for split, (taken, count) in counts.items():
+        print(f"{split}: {taken} of {count} samples, seed {options.seed}, in {options.save_dir}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))
