@@ -14,12 +14,16 @@ def view_normalise(sample):
     frame the spine then points along +z, and the line from left to right shoulder (taken after that turn) along +x,
     which may tilt z again, as in the published code. A sample without any skeleton stays zero.
     """
-    bodies = np.stack([_fill_gaps(body) for body in np.ascontiguousarray(sample.transpose(3, 0, 1, 2))])  # M C T V
+    bodies = np.ascontiguousarray(sample.transpose(3, 0, 1, 2))  # M C T V
+    seen = np.flatnonzero(bodies.reshape(len(bodies), -1).any(axis=1))
+    bodies = np.stack([_fill_gaps(body) for body in bodies[: seen.max(initial=0) + 1]])  # mostly one: nobody is second
     spine = bodies[0, :, :, _SPINE, None]  # C T 1
     bodies -= spine * (bodies.sum(axis=1, keepdims=True) != 0)
     bodies = _turn(bodies, _BOTTOM, _SPINE, _Z_AXIS)
     bodies = _turn(bodies, _LEFT_SHOULDER, _RIGHT_SHOULDER, _X_AXIS)
-    return np.ascontiguousarray(bodies.transpose(1, 2, 3, 0))
+    result = np.zeros(sample.shape, np.float32)
+    result[..., : len(bodies)] = bodies.transpose(1, 2, 3, 0)
+    return result
 
 
 def _fill_gaps(body):
@@ -50,7 +54,8 @@ def _turn(bodies, start, end, target):
         return bodies
     turned = np.einsum("ij,mjtv->mitv", _rotation(axis, angle).astype(np.float32), bodies)
     null = _frame_sums(bodies) == 0  # M T
-    return np.where(null[:, None, :, None], bodies, turned)
+    turned.swapaxes(1, 2)[null] = bodies.swapaxes(1, 2)[null]
+    return turned
 
 
 def _rotation(axis, angle):

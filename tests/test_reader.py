@@ -300,6 +300,13 @@ def test_split_side(dataset, name, is_train):
     assert DATA_SETS[dataset].is_train(parse_name(name)) is is_train
 
 
+def test_half_of_the_performers_and_setups_train():
+    training = {name: data_set.training for name, data_set in DATA_SETS.items()}
+    assert [len(values) for values in training.values()] == [20, 2, 53, 16]
+    assert training["ntu-xsub"] < training["ntu-xsub120"]
+    assert [sum(training[name]) for name in ("ntu-xsub", "ntu-xsub120")] == [359, 2795]
+
+
 def test_class_counts_and_setups():
     assert [data_set.num_classes for data_set in DATA_SETS.values()] == [60, 60, 120, 120]
     sample = parse_name("S018C001P001R001A061")

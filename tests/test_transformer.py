@@ -133,6 +133,14 @@ def test_gap_amid_a_body_stays_and_is_repeated():
     assert list(np.flatnonzero(abs(body).sum(axis=(0, 2)) == 0)) == [2, 8]
 
 
+def test_frame_whose_coordinates_sum_to_zero_is_not_turned():
+    sample = sample_of(10, ((0, 30), (0, 30)))
+    sample[:, 3, SPINE, 0] = 0
+    sample[:, 3, :, 1] = 0
+    sample[:, 3, 5, 1], sample[:, 3, 6, 1] = [1, 2, 3], [-2, -3, -1]
+    np.testing.assert_array_equal(view_normalise(sample)[:, 3, :, 1], sample[:, 3, :, 1])
+
+
 def test_second_body_keeps_its_place_beside_the_first():
     sample = sample_of(9, ((0, 30), (0, 30)))
     between = np.linalg.norm(sample[..., 1] - sample[:, :, SPINE : SPINE + 1, 0], axis=0)
