@@ -1,0 +1,89 @@
+"""Commands as a user runs them."""
+
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from conftest import GOLDEN, ROOT, environment
+
+from dataset.scores import Scores
+
+
+def command(*argv, cwd=ROOT):
+    return subprocess.run([sys.executable, str(ROOT / "main.py"), *map(str, argv)], cwd=cwd, env=environment(),
+                          capture_output=True, text=True, timeout=300)
+
+
+def test_published_weights_score_the_golden_skeletons_as_published(golden, published, tmp_path):
+    raw, root = GOLDEN / "skeletons", tmp_path / "npy"
+    where = [f"--dataset_args.ntu.ntu60_path={raw}", f"--dataset_args.ntu.root_folder={root}", f"--work_dir={tmp_path}/work", "-np"]
+    made = command("-c", "2001", "-gd", *where)
+    assert made.returncode == 0, made.stderr
+    np.testing.assert_allclose(np.load(root / "original/ntu-xsub/eval_data.npy"), golden("reader")["xsub_eval_data"], atol=1e-6)
+    done = command("-c", "2001", "-g", "-e", "-pp", published, *where)
+    assert done.returncode == 0, done.stderr
+    expected = Scores(list(golden("reader")["xsub_eval_name"]), golden("reader")["xsub_eval_label"], golden("model_xsub")["eval_logits"])
+    with np.load(next((tmp_path / "work").glob("temp/*/scores.npz"))) as scores:
+        np.testing.assert_allclose(scores["logits"], expected.logits, atol=1e-4 * np.abs(expected.logits).max())
+        assert [n.removesuffix(".skeleton") for n in scores["names"]] == [n.removesuffix(".skeleton") for n in expected.names]
+    top1, top5 = int(expected.hits(1).sum()), int(expected.hits(5).sum())
+    line = f"Top-1 accuracy: {top1}/4({top1 / 4:.2%}), Top-5 accuracy: {top5}/4({top5 / 4:.2%}), Mean loss:{expected.mean_loss():.4f}"
+    assert line in done.stdout
+
+
+def test_training_prints_the_lines_that_log_readers_parse(tiny_run):
+    folder, argv = tiny_run
+    done = command(*argv)
+    assert done.returncode == 0, done.stderr
+    stamp = r"\[ \d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} \] "
+    for pattern in (
+        r"Epoch: 3/3, Training accuracy: \d+/12\(\d+\.\d\d%\), Training time: \d+\.\d\ds",
+        r"Evaluating for epoch 3/3 \.\.\.",
+        r"Top-1 accuracy: \d/7\(\d+\.\d\d%\), Top-5 accuracy: \d/7\(\d+\.\d\d%\), Mean loss:\d+\.\d{4}",
+        r"Evaluating time: \d+\.\d\ds, Speed: \d+\.\d\d sequences/\(second\*GPU\)",
+        r"Saving model for epoch 3/3 \.\.\.",
+        r"Best top-1 accuracy: \d+\.\d\d%, Total time: 00d-00h-00m-\d\ds",
+        r"Epoch: 1/3, Batch: 3/3, Loss: \d+\.\d{4}, LR: 0\.0667, avg_reader_cost: [\d.]+ s, avg_batch_cost: [\d.]+ s, "
+        r"avg_ips: [\d.]+ samples/s",
+        r"Data shape \(branch, channel, frame, joint, person\): \[3, 6, 8, 25, 2\]",
+        r"Batch size: train-4, eval-3", r"Number of action classes: 60", r"Successful!",
+    ):
+        assert re.search(f"^{stamp}{pattern}$", done.stdout, re.M), pattern
+    run = next((folder / "work").glob("2001_EfficientGCN-B0_ntu-xsub/*"))
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d-\d\d-\d\d", run.name)
+    assert {"config.yaml", "log.txt", "model.txt", "last.pdparams", "best.pdparams", "metrics.jsonl"} <= {p.name for p in run.iterdir()}
+    assert (folder / "work" / "model.pdparams").read_bytes() == (run / "last.pdparams").read_bytes()
+    assert "Successful!" in (run / "log.txt").read_text()
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("number, code", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_saves_and_says_how_to_go_on(tiny_run, number, code):
+    folder, argv = tiny_run
+    argv = [*argv, "--scheduler_args.cosine.max_epoch=100000"]
+    process = subprocess.Popen([sys.executable, "main.py", *argv], cwd=ROOT, env=environment(), stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True)
+    for line in process.stdout:
+        if "Epoch: 2/" in line:
+            break
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == code and "Go on with the same command and -r" in out and "Traceback" not in err
+    assert next((folder / "work").glob("*/*/last.pdparams")).is_file()
+
+
+@pytest.mark.parametrize("argv, part", [
+    (["-c", "nothing"], "nothing"), (["-c", "2001", "-e"], "-pp"), (["-e", "-pp", "missing.pdparams"], "missing.pdparams"),
+    (["-c", "2001"], "make the data set first"), (["-r"], "no run with a usable checkpoint"), (["-gd"], "nturgb+d_skeletons60"),
+    (["--model_args.edg", "1"], "edge"), (["-ex", "-pp", "missing.pdparams"], "missing.pdparams")])
+def test_a_mistake_is_one_line_and_exit_code_2_and_leaves_nothing(tmp_path, argv, part):
+    start = time.time()
+    done = command(*argv, cwd=tmp_path)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert part in done.stderr and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1, done.stderr
+    left = [p for p in tmp_path.rglob("*") if p.is_file() and p.name != "log.txt"]
+    assert not left and time.time() - start < 60
