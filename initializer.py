@@ -14,6 +14,7 @@ from scheduler.lr_schedulers import FACTORS, evaluates_after
 from utils import UserError, get_logger
 
 DEBUG_SAMPLES = 300
+RECIPE_BATCH = 16  # samples a step that the learning rates of the recipe are for
 
 
 def choose_device(gpus):
@@ -93,6 +94,10 @@ def build_schedule(config, steps_per_epoch):
     args = config.schedule.model_dump()
     factor = FACTORS[config.lr_scheduler]
     base = getattr(config.optimizer_args, config.optimizer).learning_rate
+    if config.scale_lr:
+        together = config.data.train_batch_size * paddle.distributed.get_world_size() * config.accumulate
+        base *= together / RECIPE_BATCH
+        get_logger().info(f"--scale_lr: learning rate {base:g} for {together} samples a step")
     schedule = paddle.optimizer.lr.LambdaDecay(base, lambda step: factor(step, steps_per_epoch, **args))
     return schedule, lambda epoch: evaluates_after(epoch, args["max_epoch"], args.get("step_lr"))
 
@@ -106,6 +111,15 @@ def build_optimizer(config, model, schedule):
     return getattr(paddle.optimizer, config.optimizer)(
         learning_rate=schedule, parameters=[p for p in model.parameters() if not p.stop_gradient], **args
     )
+
+
+def synchronise_batch_norm(config, model):
+    """The model with batch norm over all GPUs, where the configuration asks for it (not verified: needs several GPUs)."""
+    if not config.sync_bn:
+        return model
+    if "gpu" not in paddle.get_device():
+        raise UserError("--sync_bn true: Paddle synchronises batch norm on GPUs only; leave it out here")
+    return paddle.nn.SyncBatchNorm.convert_sync_batchnorm(model)
 
 
 def amp_arguments(config):

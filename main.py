@@ -202,7 +202,7 @@ def train(config, tuned):
     folder = prepare(config, tuned, train=True, folder=folder)
     train_loader = initializer.build_loader(config, train_feeder, train=True)
     eval_loader = initializer.build_loader(config, eval_feeder, train=False)
-    model = initializer.build_model(config)
+    model = initializer.synchronise_batch_norm(config, initializer.build_model(config))
     schedule, evaluates_after = initializer.build_schedule(config, train_loader.batches.steps // config.accumulate)
     optimizer = initializer.build_optimizer(config, model, schedule)
     if state:

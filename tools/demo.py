@@ -43,7 +43,7 @@ def main():
     if (ROOT / FOLDER / "skeletons").exists():
         shutil.rmtree(ROOT / FOLDER / "skeletons")  # made by this command before
     print("== Synthetic motions in NTU RGB+D's format: ten actions, three cameras, people of several sizes")
-    performers, epochs = (6, 6) if quick else (10, 9)
+    performers, epochs = (6, 6) if quick else (10, 8)
     files = write_demo(ROOT / FOLDER / "skeletons", performers=performers, frames=(40, 70))
     print(f"{len(files)} files in {FOLDER}/skeletons")
     settings = ["-c", "demo", "-np", "--scheduler_args.cosine.max_epoch", str(epochs)]
