@@ -1,4 +1,5 @@
 import contextlib
+import io
 import multiprocessing
 import os
 import pickle
@@ -234,6 +235,9 @@ def test_swap_that_was_cut_short_is_repaired_by_the_next_run(tmp_path, raw, stat
     for part in ("new", "old"):
         if part in state:
             shutil.copytree(folder, folder.with_name(f".{DATASET}.{part}"))
+    if state == "old and new":  # between the two renames: the new one is complete
+        (folder.with_name(f".{DATASET}.new") / "train_label.pkl").write_bytes(b"new")
+        expected["train_label.pkl"] = b"new"
     if "folder" not in state:
         shutil.rmtree(folder)
     (raw / "S001C001P001R001A001.skeleton").write_bytes(b"")  # the next run fails, so what it found is what stays
@@ -277,6 +281,25 @@ def test_death_of_a_worker_is_an_error_and_leaves_nothing(tmp_path):
     killer.join()
     assert os.listdir(tmp_path / "original") == []
     assert not multiprocessing.active_children()
+
+
+def test_failure_of_a_worker_to_write_is_raised_here(tmp_path, raw):
+    jobs = generator.find_samples(DATASET, [raw]).jobs * generator.BATCH
+    with pytest.raises(FileNotFoundError):
+        generator._run(jobs, {"train": tmp_path / "absent"}, transform=False, workers=2, progress=False)
+    assert not multiprocessing.active_children()
+
+
+def test_sample_is_written_whole_where_the_system_takes_it_in_parts(tmp_path, raw):
+    class Sluggish(io.FileIO):
+        def write(self, data):
+            return super().write(data[:77_777])
+
+    job = generator.find_samples(DATASET, [raw]).jobs[0]
+    with Sluggish(tmp_path / "data", "w") as file:
+        generator._process([job], False, {job.split: file})
+    written = (tmp_path / "data").read_bytes()[-generator.SAMPLE_BYTES :]
+    assert written == read_sample(job.path)[0].tobytes()
 
 
 PROGRAM = """
