@@ -5,7 +5,8 @@ import random
 import numpy as np
 import paddle
 
-from dataset.graph import NTU
+from dataset.actions import action_names, read_names
+from dataset.graph import NTU, Graph
 from dataset.loader import Loader
 from dataset.ntu_feeder import EpochBatches, NTUFeeder, split_paths
 from model import EfficientGCN
@@ -38,6 +39,30 @@ def seed_everything(seed):
     paddle.seed(seed)
 
 
+def skeleton_graph(config):
+    """The Graph of a configuration's skeleton: what feeder, network and export are made for."""
+    skeleton = config.data.graph
+    return Graph.from_names(**skeleton.model_dump()) if skeleton else NTU
+
+
+def class_names(config):
+    """Names of the action classes of a configuration's data set, in the order of the labels."""
+    if config.dataset in DATA_SETS:
+        return action_names(DATA_SETS[config.dataset].num_classes)
+    return read_names(config.data.class_names)
+
+
+def num_classes(config):
+    """Number of action classes of a configuration's data set."""
+    return len(class_names(config))
+
+
+def data_shape(config):
+    """(I, C, T, V, M) of a sample, without a data set: C is two values for each coordinate."""
+    data = config.data
+    return len(data.inputs), 2 * data.num_channel, data.num_frame, skeleton_graph(config).num_joints, data.num_person
+
+
 def build_feeder(config, split):
     """The feeder of 'train' or 'eval'; raises UserError where the data set does not fit the configuration."""
     data = config.data
@@ -45,8 +70,10 @@ def build_feeder(config, split):
         *split_paths(data.root_folder, data.transform, config.dataset, split),
         num_frame=data.num_frame,
         inputs=data.inputs,
-        graph=NTU,
-        num_classes=DATA_SETS[config.dataset].num_classes,
+        num_channel=data.num_channel,
+        num_person=data.num_person,
+        graph=skeleton_graph(config),
+        num_classes=num_classes(config),
         limit=DEBUG_SAMPLES if config.debug else None,
     )
 
@@ -61,27 +88,18 @@ def build_loader(config, feeder, *, train):
     return Loader(feeder, batches, config.workers)
 
 
-def num_classes(config):
-    """Number of action classes of a configuration's data set."""
-    return DATA_SETS[config.dataset].num_classes
-
-
-def data_shape(config):
-    """(I, C, T, V, M) of a sample, without a data set."""
-    return len(config.data.inputs), 6, config.data.num_frame, NTU.num_joints, 2
-
-
 def build_model(config):
     """The network of a configuration, seeded; raises UserError where its sizes do not fit."""
     seed_everything(config.seed)
+    graph = skeleton_graph(config)
     args = {key: getattr(config.model_args, key) for key in type(config.model_args).model_fields}
     args["block_args"] = [(block.channels, block.stride, block.depth) for block in config.model_args.block_args]
     try:
         return EfficientGCN(
             data_shape(config),
-            DATA_SETS[config.dataset].num_classes,
-            NTU.adjacency(),
-            NTU.part_of_joint,
+            num_classes(config),
+            graph.adjacency(),
+            graph.part_of_joint,
             model_type=config.model_type,
             **args,
         )
@@ -141,7 +159,7 @@ def log_setup(config, feeder, model):
     )
     log(f"Batch size: train-{data.train_batch_size}, eval-{data.eval_batch_size}")
     log(f"Data shape (branch, channel, frame, joint, person): {list(feeder.sample_shape)}")
-    log(f"Number of action classes: {DATA_SETS[config.dataset].num_classes}")
+    log(f"Number of action classes: {num_classes(config)}")
     log(f"Model: {config.model_type} {config.plain()['model_args']}, built (channels, stride, depth): {model.blocks}")
     log(f"LR_Scheduler: {config.lr_scheduler} {config.schedule.model_dump()}")
     log(f"Optimizer: {config.optimizer} {getattr(config.optimizer_args, config.optimizer).model_dump()}")

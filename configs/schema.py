@@ -3,12 +3,13 @@
 import difflib
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from utils import UserError
+
+from .yaml_file import parse_yaml, read_yaml
 
 FOLDER = Path(__file__).parent
 DATASETS = ("ntu-xsub", "ntu-xview", "ntu-xsub120", "ntu-xset120")
@@ -27,19 +28,68 @@ Positive = Annotated[int, Field(gt=0, le=2**31 - 1)]
 Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 
-class NtuArgs(Section):
+class DataArgs(Section):
+    """What every data set has; a sample is (num_channel, T, joints of graph, num_person)."""
+
     train_batch_size: Positive
     eval_batch_size: Positive
-    num_frame: Annotated[int, Field(ge=3, le=300)]
+    num_frame: Annotated[int, Field(ge=3, le=100000)]
     inputs: Literal["J", "V", "B", "JV", "JB", "VB", "JVB"]
-    transform: bool
     root_folder: Text
+
+
+class NtuArgs(DataArgs):
+    num_frame: Annotated[int, Field(ge=3, le=300)]
+    transform: bool
     ntu60_path: Text
     ntu120_path: Text
+    graph: ClassVar[None] = None
+    num_channel: ClassVar[int] = 3
+    num_person: ClassVar[int] = 2
+
+
+class Skeleton(Section):
+    """A skeleton layout in names of joints; a joint that `parents` leaves out starts no bone."""
+
+    name: Text
+    joints: Annotated[list[Text], Field(min_length=2, max_length=1000)]
+    bones: list[Annotated[list[Text], Field(min_length=2, max_length=2)]]
+    parents: dict[Text, Text]
+    parts: Annotated[dict[Text, list[Text]], Field(min_length=1)]
+    centre: Text
+
+    @model_validator(mode="after")
+    def _names_fit(self):
+        ends = [joint for bone in self.bones for joint in bone]
+        members = [joint for part in self.parts.values() for joint in part]
+        named = {*ends, *self.parents, *self.parents.values(), *members, self.centre}
+        if unknown := sorted(named - set(self.joints)):
+            raise ValueError(f"{unknown[0]!r} is not among the joints")
+        for what, names in (("joints", self.joints), ("parts", members)):
+            if twice := [name for name in self.joints if names.count(name) > 1]:
+                raise ValueError(f"{twice[0]!r} stands twice in {what}")
+        if missing := [joint for joint in self.joints if joint not in members]:
+            raise ValueError(f"{missing[0]!r} belongs to no part")
+        return self
+
+
+class CustomArgs(DataArgs):
+    graph: Skeleton | None
+    num_channel: Annotated[int, Field(ge=1, le=16)]
+    num_person: Annotated[int, Field(ge=1, le=64)]
+    class_names: Text | None
+    transform: ClassVar[bool] = False
 
 
 class DatasetArgs(Section):
     ntu: NtuArgs
+    custom: CustomArgs
+
+
+def _is_dataset(name):
+    if name not in DATASETS and not re.fullmatch(r"custom-[A-Za-z0-9_-]+", name):
+        raise ValueError(f"must be {', '.join(DATASETS)} or custom-NAME")
+    return name
 
 
 class Block(Section):
@@ -141,7 +191,7 @@ class Config(Section):
     visualize: bool
     resume: bool
     pretrained_path: Text | None
-    dataset: Literal[DATASETS]
+    dataset: Annotated[str, AfterValidator(_is_dataset)]
     workers: Annotated[int, Field(ge=0, le=256)]
     skip_bad: bool
     dataset_args: DatasetArgs
@@ -167,7 +217,7 @@ class Config(Section):
 
     @property
     def data(self):
-        return self.dataset_args.ntu
+        return self.dataset_args.ntu if self.dataset in DATASETS else self.dataset_args.custom
 
     @property
     def schedule(self):
@@ -184,6 +234,10 @@ class Config(Section):
             raise ValueError(f"{' and '.join(jobs)}: one at a time")
         if (self.evaluate or self.extract or self.visualize) and self.pretrained_path is None:
             raise ValueError(f"{jobs[0]}: needs a checkpoint; add -pp FILE")
+        if self.dataset not in DATASETS and (self.generate_data or self.check):
+            raise ValueError(f"{jobs[0]}: is for NTU RGB+D; {self.dataset} is made by tools/convert_arrays.py")
+        if self.dataset not in DATASETS and self.data.class_names is None:
+            raise ValueError(f"dataset_args.custom.class_names: must name a text file, as dataset is {self.dataset}")
         return self
 
     def plain(self):
@@ -193,41 +247,18 @@ class Config(Section):
         return values
 
 
-class _Loader(yaml.SafeLoader):
-    """Safe YAML that reads 1e-4 as a number, as YAML 1.2 does, and refuses a key given twice."""
-
-    def construct_mapping(self, node, deep=False):
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        for key in set(keys):
-            if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} stands twice", node.start_mark)
-        return super().construct_mapping(node, deep)
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
-)
-
-
-def parse_yaml(text, source):
-    """Value of a YAML text; raises UserError naming `source` where it is not YAML."""
-    try:
-        return yaml.load(text, _Loader)  # noqa: S506 (a SafeLoader)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f", line {mark.line + 1}" if mark else ""
-        reason = " ".join(str(getattr(error, "problem", None) or error).split())
-        raise UserError(f"{source}{place}: not valid YAML ({reason})") from error
-
-
-def _read_yaml(path):
-    try:
-        values = parse_yaml(path.read_text(encoding="utf-8"), path)
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: can't be read ({error})") from error
-    if values is not None and not isinstance(values, dict):
-        raise UserError(f"{path}: must hold keys and values, like configs/2001.yaml")
-    return values or {}
+def _read_graph(values):
+    """Put the content of the file that dataset_args.custom.graph names, a path or one of configs/graphs, in its place."""
+    args = values["dataset_args"]
+    name = args["custom"].get("graph") if isinstance(args, dict) and isinstance(args.get("custom"), dict) else None
+    if not isinstance(name, str):
+        return values
+    path = Path(name) if Path(name).suffix in (".yaml", ".yml") else FOLDER / "graphs" / f"{name}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(file.stem for file in (FOLDER / "graphs").glob("*.yaml")))
+        raise UserError(f"dataset_args.custom.graph {name!r}: no file {path}; give a YAML file, or one of {known}")
+    graph = {"name": path.stem, **read_yaml(path)}
+    return _merge(values, {"dataset_args": {"custom": {"graph": graph}}})
 
 
 def _find(name):
@@ -281,13 +312,13 @@ def load_config(name, overrides=()):
 
     Raises UserError, one line, on an unknown file or key (with near matches), a wrong type or a value out of range.
     """
-    defaults = _read_yaml(FOLDER / "defaults.yaml")
+    defaults = read_yaml(FOLDER / "defaults.yaml")
     path = _find(name)
-    values = _merge(defaults, _read_yaml(path))
+    values = _merge(defaults, read_yaml(path))
     for dotted, value in overrides:
         parsed = parse_yaml(value, f"--{dotted}") if isinstance(value, str) else value
         values = _merge(values, _nest(dotted, parsed))
-    values["config"] = path.stem
+    values = _read_graph(values) | {"config": path.stem}
     try:
         return Config(**{str(key): value for key, value in values.items()})
     except ValidationError as error:

@@ -18,6 +18,19 @@ class Graph:
     centre: int  # the joint that the J branch is relative to
     joint_names: tuple = field(default=(), compare=False)
 
+    @classmethod
+    def from_names(cls, name, joints, bones, parents, parts, centre):
+        """A layout given in names of joints; `joints` are in the order of the data."""
+        number = {joint: v for v, joint in enumerate(joints)}
+        return cls(
+            name,
+            tuple((number[a], number[b]) for a, b in bones),
+            tuple(number[parents.get(joint, joint)] for joint in joints),
+            {part: tuple(number[joint] for joint in members) for part, members in parts.items()},
+            number[centre],
+            tuple(joints),
+        )
+
     @property
     def num_joints(self):
         return len(self.parents)

@@ -64,7 +64,9 @@ def load_labels(path):
 class NTUFeeder:
     """One split of a data set. `feeder[i]` = (features (I, 2C, T, V, M) float32, label, name)."""
 
-    def __init__(self, data_path, label_path, *, num_frame, inputs, graph, num_classes, limit=None):
+    def __init__(
+        self, data_path, label_path, *, num_frame, inputs, graph, num_classes, num_channel=3, num_person=2, limit=None
+    ):
         self.data = load_data(data_path)
         self.names, self.labels, lengths = load_labels(label_path)
         count, C, T, V, M = self.data.shape
@@ -74,10 +76,11 @@ class NTUFeeder:
             )
         if count == 0:
             raise UserError(f"{data_path}: holds no sample")
-        if num_frame > T or graph.num_joints != V:
+        if num_frame > T or (num_channel, graph.num_joints, num_person) != (C, V, M):
             raise UserError(
-                f"{data_path}: samples are (C, T, V, M) = {(C, T, V, M)}; the configuration asks for T = {num_frame} "
-                f"(num_frame) and V = {graph.num_joints} ({graph.name} skeleton)"
+                f"{data_path}: samples are (C, T, V, M) = {(C, T, V, M)}; the configuration asks for C = {num_channel} "
+                f"(num_channel), T = {num_frame} (num_frame), V = {graph.num_joints} ({graph.name} skeleton) and "
+                f"M = {num_person} (num_person)"
             )
         for name, label in zip(self.names, self.labels, strict=True):
             if not 0 <= label < num_classes:

@@ -1,0 +1,45 @@
+"""YAML texts and files, read safely and strictly."""
+
+import re
+
+import yaml
+
+from utils import UserError
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML that reads 1e-4 as a number, as YAML 1.2 does, and refuses a key given twice."""
+
+    def construct_mapping(self, node, deep=False):
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for key in set(keys):
+            if keys.count(key) > 1:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} stands twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
+)
+
+
+def parse_yaml(text, source):
+    """Value of a YAML text; raises UserError naming `source` where it is not YAML."""
+    try:
+        return yaml.load(text, _Loader)  # noqa: S506 (a SafeLoader)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f", line {mark.line + 1}" if mark else ""
+        reason = " ".join(str(getattr(error, "problem", None) or error).split())
+        raise UserError(f"{source}{place}: not valid YAML ({reason})") from error
+
+
+def read_yaml(path):
+    """Keys and values of a YAML file, {} where it is empty; raises UserError where it is anything else."""
+    try:
+        values = parse_yaml(path.read_text(encoding="utf-8"), path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: can't be read ({error})") from error
+    if values is not None and not isinstance(values, dict):
+        raise UserError(f"{path}: must hold keys and values, like configs/2001.yaml")
+    return values or {}
