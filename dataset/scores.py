@@ -1,10 +1,11 @@
 """Scores of an evaluation: logits keyed by sample name, and what follows from them."""
 
+import zipfile
 from dataclasses import dataclass
 
 import numpy as np
 
-from utils import replacing
+from utils import UserError, replacing
 
 
 @dataclass
@@ -38,3 +39,21 @@ class Scores:
         """Write names, labels and logits as npz."""
         with replacing(path) as temporary, open(temporary, "wb") as file:
             np.savez(file, names=np.array(self.names), labels=self.labels, logits=self.logits)
+
+    @classmethod
+    def load(cls, path):
+        """Scores that `save` wrote; raises UserError where the file holds anything else. Nothing in it is run."""
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                names, labels, logits = (file[key] for key in ("names", "labels", "logits"))
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+            raise UserError(f"{path}: not a readable score file ({error}); main.py -e writes them") from error
+        kinds = names.dtype.kind + labels.dtype.kind + logits.dtype.kind
+        shapes = names.shape + labels.shape == 2 * logits.shape[:1]
+        if kinds not in ("Uif", "Uuf") or not shapes or logits.ndim != 2 or 0 in logits.shape:
+            raise UserError(
+                f"{path}: must hold names (N,), labels (N,) and logits (N, classes); main.py -e writes them"
+            )
+        if labels.min() < 0 or labels.max() >= logits.shape[1] or not np.isfinite(logits).all():
+            raise UserError(f"{path}: labels must be 0 to {logits.shape[1] - 1} and logits finite")
+        return cls(names.tolist(), labels, logits)
