@@ -1,0 +1,139 @@
+"""Weights of other programs -> this project's, and back to a file that others read (docs/weights.md).
+
+Reads PyTorch checkpoints (.pth.tar of the paper's authors' code), those of other Paddle ports, and safetensors; writes
+.pdparams or .safetensors. Every name is reported: mapped, missing or unexpected; nothing is written unless all fit.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from configs.schema import load_config
+from tools.torch_file import Tensor, is_torch_file, load_torch
+from utils import UserError, load_pickle, replacing, run_command, start_paddle
+
+HOLDERS = ("model", "state_dict", "model_state_dict", "net", "network")  # keys under which files keep their weights
+WRAPPERS = {"module", "model", "net", "network", "backbone", "_layers"}  # what wrappers put before names
+OUR_WORDS = {"running_mean": "_mean", "running_var": "_variance"}
+UNUSED = "num_batches_tracked"  # PyTorch's count of batches, which nothing here depends on
+
+
+def read_weights(path):
+    """{name in the file: array} of a PyTorch, Paddle or safetensors file; raises UserError where it has no weights."""
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    if path.suffix == ".safetensors":
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+
+        try:
+            return load_file(path)
+        except (SafetensorError, OSError, TypeError, KeyError) as error:
+            raise UserError(f"{path}: not a usable safetensors file ({error})") from error
+    content = load_torch(path) if is_torch_file(path) else load_pickle(path)
+    while isinstance(content, dict) and (holder := next((key for key in HOLDERS if key in content), None)):
+        content = content[holder]
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: holds no weights under any of {', '.join(HOLDERS)}")
+    try:
+        return {str(name): array for name, value in content.items() if (array := _array(value)) is not None}
+    except (ValueError, TypeError, LookupError) as error:
+        raise UserError(f"{path}: not a usable file ({error})") from error
+
+
+def _array(value):
+    """The array of a tensor in a file, None for anything else that stands among them."""
+    if isinstance(value, Tensor):
+        return value.array()
+    if isinstance(value, tuple) and len(value) == 2:  # Paddle: (its own name, array)
+        value = value[1]
+    return value if isinstance(value, np.ndarray) and value.dtype.kind in "fiub" else None
+
+
+def our_name(name):
+    """The name that an entry of another program has here: without wrappers, batch norm's statistics in Paddle's words."""
+    words = name.split(".")
+    while len(words) > 1 and words[0] in WRAPPERS:
+        words = words[1:]
+    return ".".join([*words[:-1], OUR_WORDS.get(words[-1], words[-1])])
+
+
+def match(theirs, ours):
+    """({our name: their array}, report lines, lines of what is wrong) for {name: array} and {our name: shape}.
+
+    Shapes may differ in axes of length 1, as a linear layer's do from those of a 1x1x1 convolution. The fixed tables `A` and
+    `joints` may be missing: they follow from the graph.
+    """
+    found, lines, wrong = {}, [], []
+    for name, array in theirs.items():
+        target = our_name(name)
+        shape = ours.get(target)
+        if name.endswith(UNUSED):
+            lines.append(f"unused      {name}")
+        elif shape is None:
+            wrong.append(f"unexpected  {name} {array.shape}")
+        elif target in found:
+            wrong.append(f"twice       {name}, which is also {target}")
+        elif [n for n in array.shape if n > 1] != [n for n in shape if n > 1]:
+            wrong.append(f"other shape {name} {array.shape}, needed {tuple(shape)}")
+        else:
+            found[target] = array.reshape(shape)
+            lines.append(f"mapped      {name} -> {target} {tuple(shape)}")
+    for name in ours.keys() - {our_name(name) for name in theirs}:
+        fixed = name.rsplit(".", 1)[-1] in ("A", "joints")
+        (lines if fixed else wrong).append(f"{'from graph ' if fixed else 'missing    '} {name} {tuple(ours[name])}")
+    return found, sorted(lines), sorted(wrong)
+
+
+def convert(source, target, config, report=print):
+    """Write the weights in `source` as `target` (.pdparams or .safetensors), for the network of a configuration.
+
+    Raises UserError, nothing written, where names or shapes do not fit; `report` takes the lines on every name.
+    """
+    target = Path(target)
+    if target.suffix not in (".pdparams", ".safetensors"):
+        raise UserError(f"{target}: must end with .pdparams or .safetensors")
+    theirs = read_weights(source)
+    start_paddle()
+    import paddle
+
+    from initializer import build_model
+    from model.checkpoint import load_weights
+
+    model = build_model(config)
+    ours = model.state_dict()
+    found, lines, wrong = match(theirs, {name: tensor.shape for name, tensor in ours.items()})
+    for line in [*lines, *wrong]:
+        report(line)
+    if wrong:
+        raise UserError(
+            f"{source}: {len(wrong)} entries do not fit configuration {config.config}: {'; '.join(wrong[:3])}"
+        )
+    load_weights(model, {"model": {name: tensor.numpy() for name, tensor in ours.items()} | found}, source)
+    with replacing(target) as temporary:
+        if target.suffix == ".pdparams":
+            paddle.save({"model": ours}, str(temporary))
+        else:
+            from safetensors.numpy import save_file
+
+            save_file({name: tensor.numpy() for name, tensor in ours.items()}, temporary, {"config": config.config})
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("source", help=".pth.tar, .pth, .pdparams or .safetensors")
+    parser.add_argument("target", help=".pdparams or .safetensors")
+    parser.add_argument("-c", "--config", required=True, help="configuration of the network, an ID or a YAML file")
+    options = parser.parse_args()
+    config = load_config(options.config)
+    convert(options.source, options.target, config)
+    print(f"Written: {options.target}; score it: python main.py -c {options.config} -e -pp {options.target}")
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))
