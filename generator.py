@@ -103,7 +103,7 @@ def generate(dataset, raw_folders, root_folder, transform, *, workers=None, prog
     folder = (Path(root_folder) / ("transformed" if transform else "original") / dataset).resolve()
     with _failures_named(folder), _handled(signal.SIGTERM, _stop):
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(folder), _replacing_folder(folder) as new:
+        with _locked(folder), replacing_folder(folder) as new:
             how = {"transform": transform, "workers": workers, "progress": progress}
             summary = _write_data_set(raw, new, folder, skip_bad, how)
     summary.seconds = time.perf_counter() - start
@@ -380,7 +380,7 @@ def _keep_rows(path, rows):
 
 
 @contextlib.contextmanager
-def _replacing_folder(folder):
+def replacing_folder(folder):
     """Yield a new empty folder that takes the place of `folder` if the block ends well, and is removed if not."""
     new, old = (folder.with_name(f".{folder.name}.{state}") for state in ("new", "old"))
     _tidy(folder, new, old)
