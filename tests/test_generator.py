@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import GOLDEN, ROOT
 
 import generator
 from generator import check, generate
@@ -23,8 +24,6 @@ from reader.transformer import view_normalise
 from tests.skeleton_corpus import skeleton_bytes
 from utils import UserError
 
-ROOT = Path(__file__).parents[1]
-SHARED = ROOT.parent / "shared"
 DATASET = "ntu-xsub"
 
 
@@ -59,11 +58,10 @@ def load(folder, split):
 # ---------------------------------------------------------------- what is written
 
 
-@pytest.mark.skipif(not SHARED.exists(), reason="../shared with the golden outputs is absent")
 @pytest.mark.parametrize(("short", "transform", "tolerance"), [("xsub", False, 1e-6), ("xview", True, 1e-5)])
-def test_data_set_equals_the_published_one(tmp_path, short, transform, tolerance):
-    golden = np.load(SHARED / "golden" / "reader.npz")
-    folder = generate(f"ntu-{short}", [SHARED / "golden" / "skeletons"], tmp_path, transform).folder
+def test_data_set_equals_the_published_one(golden, tmp_path, short, transform, tolerance):
+    golden = golden("reader")
+    folder = generate(f"ntu-{short}", [GOLDEN / "skeletons"], tmp_path, transform).folder
     assert folder == tmp_path / ("transformed" if transform else "original") / f"ntu-{short}"
     for split in ("train", "eval"):
         data, lists = load(folder, split)

@@ -1,9 +1,9 @@
 import os
 import pickle
-from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import GOLDEN
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,9 +11,6 @@ from reader import ntu_reader
 from reader.ntu_reader import SkeletonError, parse_name, read_sample, read_skeleton, select_bodies
 from reader.splits import DATA_SETS, ignored_names
 from tests.skeleton_corpus import BAD_NAMES, NAME, malformed, skeleton_bytes, skeleton_lines, to_bytes, well_formed
-
-SHARED = Path(__file__).parents[1].parent / "shared"
-needs_golden = pytest.mark.skipif(not SHARED.exists(), reason="../shared with the golden outputs is absent")
 
 
 def plain_read(path):
@@ -98,12 +95,11 @@ def test_quick_way_is_not_lost_when_a_result_of_the_parser_is_still_held():
     np.testing.assert_array_equal(quickly(data), expected)
 
 
-@needs_golden
 @pytest.mark.parametrize("split", ["train", "eval"])
-def test_samples_equal_the_published_reader(split):
-    golden = np.load(SHARED / "golden" / "reader.npz")
+def test_samples_equal_the_published_reader(golden, split):
+    golden = golden("reader")
     for name, data, length in zip(*(golden[f"xsub_{split}_{key}"] for key in ("name", "data", "length")), strict=True):
-        sample, num_frames = read_sample(SHARED / "golden" / "skeletons" / str(name))
+        sample, num_frames = read_sample(GOLDEN / "skeletons" / str(name))
         np.testing.assert_allclose(sample, data, atol=1e-6)
         assert num_frames == length
 

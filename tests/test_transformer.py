@@ -1,14 +1,12 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
+from conftest import GOLDEN
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reader.ntu_reader import read_sample
 from reader.transformer import view_normalise
 
-SHARED = Path(__file__).parents[1].parent / "shared"
 SPINE, LEFT_SHOULDER, RIGHT_SHOULDER = 1, 4, 8
 
 
@@ -56,12 +54,11 @@ def slow_normalise(sample):
     return bodies.transpose(3, 1, 2, 0)
 
 
-@pytest.mark.skipif(not SHARED.exists(), reason="../shared with the golden outputs is absent")
 @pytest.mark.parametrize("split", ["train", "eval"])
-def test_samples_equal_the_published_normalisation(split):
-    golden = np.load(SHARED / "golden" / "reader.npz")
+def test_samples_equal_the_published_normalisation(golden, split):
+    golden = golden("reader")
     for name, expected in zip(golden[f"xview_{split}_name"], golden[f"xview_{split}_data"], strict=True):
-        sample, _ = read_sample(SHARED / "golden" / "skeletons" / str(name))
+        sample, _ = read_sample(GOLDEN / "skeletons" / str(name))
         np.testing.assert_allclose(view_normalise(sample), expected, atol=1e-5)
 
 
