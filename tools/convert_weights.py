@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -27,31 +29,22 @@ def read_weights(path):
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{path}: no such file")
-    if path.suffix == ".safetensors":
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
-
-        try:
-            return load_file(path)
-        except (SafetensorError, OSError, TypeError, KeyError) as error:
-            raise UserError(f"{path}: not a usable safetensors file ({error})") from error
-    content = load_torch(path) if is_torch_file(path) else load_pickle(path)
-    while isinstance(content, dict) and (holder := next((key for key in HOLDERS if key in content), None)):
-        content = content[holder]
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: holds no weights under any of {', '.join(HOLDERS)}")
     try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        content = load_torch(path) if is_torch_file(path) else load_pickle(path)
+        while holder := next((key for key in HOLDERS if key in content), None):
+            content = content[holder]
         return {str(name): array for name, value in content.items() if (array := _array(value)) is not None}
-    except (ValueError, TypeError, LookupError) as error:
-        raise UserError(f"{path}: not a usable file ({error})") from error
+    except (ValueError, TypeError, LookupError, AttributeError, OSError, SafetensorError) as error:
+        raise UserError(f"{path}: holds no weights, or is damaged ({' '.join(str(error).split())})") from error
 
 
 def _array(value):
     """The array of a tensor in a file, None for anything else that stands among them."""
     if isinstance(value, Tensor):
         return value.array()
-    if isinstance(value, tuple) and len(value) == 2:  # Paddle: (its own name, array)
-        value = value[1]
+    value = value[1] if isinstance(value, tuple) and len(value) == 2 else value  # Paddle: (its own name, array)
     return value if isinstance(value, np.ndarray) and value.dtype.kind in "fiub" else None
 
 
@@ -119,8 +112,6 @@ def convert(source, target, config, report=print):
         if target.suffix == ".pdparams":
             paddle.save({"model": ours}, str(temporary))
         else:
-            from safetensors.numpy import save_file
-
             save_file({name: tensor.numpy() for name, tensor in ours.items()}, temporary, {"config": config.config})
 
 

@@ -1,0 +1,121 @@
+"""A folder of arrays or JSON files -> the data set of a configuration with `dataset: custom-NAME` (docs/custom_data.md).
+
+SOURCE/train/CLASS/NAME.npy and SOURCE/eval/CLASS/NAME.npy (or .json): CLASS is a line of class_names. A sample is frames x
+bodies x joints x coordinates; in .npy files of one body that axis may be left out, in JSON each frame may have its own number.
+"""
+
+import argparse
+import json
+import pickle
+import sys
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from configs.schema import DATASETS, load_config
+from dataset.actions import read_names
+from dataset.graph import NTU
+from dataset.ntu_feeder import split_paths
+from generator import replacing_folder
+from utils import UserError, run_command
+
+SPLITS = ("train", "eval")
+
+
+def find_samples(folder, classes):
+    """[(path, label)] of a split's folder, in order of class and name.
+
+    Raises UserError where it holds none, a class is unknown, or two samples have one name.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; samples lie in SOURCE/train/CLASS and SOURCE/eval/CLASS")
+    found, seen = [], {}
+    for place in sorted(path for path in folder.iterdir() if path.is_dir()):
+        if place.name not in classes:
+            raise UserError(f"{place}: {place.name!r} is not in class_names")
+        files = sorted(path for path in place.iterdir() if path.suffix in (".npy", ".json"))
+        for path in files:
+            if seen.setdefault(path.stem, path) != path:
+                raise UserError(f"{path} and {seen[path.stem]}: two samples of one name; rename one")
+            found.append((path, classes.index(place.name)))
+    if not found:
+        raise UserError(f"{folder}: holds no .npy or .json file in a folder CLASS")
+    return sorted(found, key=lambda sample: sample[1])
+
+
+def read_sample(path, num_person, num_joints, num_channel):
+    """Coordinates (T, num_person, V, C) float32 of a file, absent bodies zero; raises UserError naming the frame."""
+    try:
+        frames = np.load(path, allow_pickle=False) if path.suffix == ".npy" else json.loads(path.read_bytes())
+        frames = frames[:, None] if isinstance(frames, np.ndarray) and frames.ndim == 3 else frames
+        if len(frames) == 0:
+            raise ValueError("no frames")
+        sample = np.zeros((len(frames), num_person, num_joints, num_channel), "float32")
+        for number, frame in enumerate(frames):
+            bodies = np.asarray(frame, "float32")
+            if len(bodies) > num_person or (len(bodies) and bodies.shape[1:] != sample.shape[2:]):
+                wanted = f"at most {num_person} x {num_joints} x {num_channel}"
+                raise ValueError(f"frame {number}: bodies x joints x coordinates is {bodies.shape}, needed {wanted}")
+            if not np.isfinite(bodies).all():
+                raise ValueError(f"frame {number}: values that are not finite")
+            sample[number, : len(bodies)] = bodies if len(bodies) else 0
+    except (OSError, ValueError, TypeError, EOFError, OverflowError, RecursionError) as error:
+        raise UserError(f"{path}: not a usable sample ({' '.join(str(error).split())})") from error
+    return sample
+
+
+def write_split(samples, data_path, label_path, shape):
+    """Write {split}_data.npy and {split}_label.pkl; returns how many samples were longer than T and are cut.
+
+    `samples` is [(path, label)], `shape` the stored (C, T, V, M): shorter samples are padded with zeros.
+    """
+    C, T, V, M = shape
+    lengths = []
+    with open(data_path, "wb") as file:
+        header = {"descr": "<f4", "fortran_order": False, "shape": (len(samples), *shape)}
+        np.lib.format.write_array_header_1_0(file, header)
+        for path, _ in samples:
+            frames = read_sample(path, M, V, C)
+            stored = np.zeros(shape, "<f4")
+            stored[:, : len(frames)] = frames[:T].transpose(3, 0, 2, 1)
+            file.write(stored.tobytes())
+            lengths.append(len(frames))
+    names, labels = [path.stem for path, _ in samples], [label for _, label in samples]
+    label_path.write_bytes(pickle.dumps((names, labels, [min(length, T) for length in lengths]), 4))
+    return sum(length > T for length in lengths)
+
+
+def convert(source, config):
+    """Write a configuration's data set from the folder `source`; returns report lines. It is complete or as it was before."""
+    if config.dataset in DATASETS:
+        raise UserError(f"dataset {config.dataset}: is NTU RGB+D's; choose a configuration with dataset: custom-NAME")
+    data, report = config.data, []
+    classes = read_names(data.class_names)
+    num_joints = len(data.graph.joints) if data.graph else NTU.num_joints
+    shape = (data.num_channel, data.num_frame, num_joints, data.num_person)
+    samples = {split: find_samples(Path(source) / split, classes) for split in SPLITS}
+    folder = split_paths(data.root_folder, data.transform, config.dataset, "train")[0].parent
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with replacing_folder(folder) as new:
+            for split, chosen in samples.items():
+                cut = write_split(chosen, new / f"{split}_data.npy", new / f"{split}_label.pkl", shape)
+                used = f"{len({label for _, label in chosen})} of {len(classes)} classes"
+                report.append(f"{split}: {len(chosen)} samples of {used}, {cut} cut to {shape[1]} frames")
+    except OSError as error:
+        raise UserError(f"{folder}: can't be written ({error.strerror or error})") from error
+    return [*report, f"Written: {folder}"]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("source", help="folder with train/CLASS/ and eval/CLASS/")
+    parser.add_argument("-c", "--config", required=True, help="YAML file with dataset: custom-NAME")
+    options = parser.parse_args()
+    print("\n".join(convert(options.source, load_config(options.config))))
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))
