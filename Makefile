@@ -21,16 +21,17 @@ $(VENV)/.ready: requirements.txt pyproject.toml
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --progress-bar off -r requirements.txt '.[dev,onnx]' \
 	  > $(VENV)/install.log 2>&1 || { grep -v WARNING $(VENV)/install.log | tail -n 5 >&2; \
 	  echo "error: a package could not be installed; the whole log is $(VENV)/install.log" >&2; exit 2; }
+	@rm -rf build efficientgcn_paddle.egg-info
 	@touch $@
 
 demo: venv  ## synthetic data -> data set -> train -> evaluate -> export -> infer; QUICK=1 in under 2 minutes
 	@$(RUN) tools/demo.py $(if $(QUICK),--quick)
 
 test: venv lint  ## lint and all quick tests
-	@$(RUN) -m pytest -m "not full"
+	@OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(RUN) -m pytest -n 2 -m "not full"
 
 test-full: venv lint  ## what takes longer as well
-	@$(RUN) -m pytest
+	@OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(RUN) -m pytest -n 2
 
 lint: venv  ## ruff
 	@$(VENV)/bin/ruff check .
