@@ -168,6 +168,8 @@ def test_bodies_may_come_and_go_in_json(tmp_path):
     one, two = [[1, 2], [3, 4]], [[5, 6], [7, 8]]
     (tmp_path / "a.json").write_text(json.dumps([[], [one], [one, two]]))
     sample = convert_arrays.read_sample(tmp_path / "a.json", 3, 2, 2)
+    with pytest.raises(UserError, match=r"frame 2.*at most 1 x 2 x 2"):
+        convert_arrays.read_sample(tmp_path / "a.json", 1, 2, 2)
     assert sample.tolist() == [[[[0, 0]] * 2] * 3, [one, [[0, 0]] * 2, [[0, 0]] * 2], [one, two, [[0, 0]] * 2]]
 
 

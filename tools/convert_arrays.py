@@ -19,9 +19,8 @@ from dataset.actions import read_names
 from dataset.graph import NTU
 from dataset.ntu_feeder import split_paths
 from generator import replacing_folder
+from reader.splits import SPLITS
 from utils import UserError, run_command
-
-SPLITS = ("train", "eval")
 
 
 def find_samples(folder, classes):
@@ -35,8 +34,7 @@ def find_samples(folder, classes):
     for place in sorted(path for path in folder.iterdir() if path.is_dir()):
         if place.name not in classes:
             raise UserError(f"{place}: {place.name!r} is not in class_names")
-        files = sorted(path for path in place.iterdir() if path.suffix in (".npy", ".json"))
-        for path in files:
+        for path in sorted(path for path in place.iterdir() if path.suffix in (".npy", ".json")):
             if seen.setdefault(path.stem, path) != path:
                 raise UserError(f"{path} and {seen[path.stem]}: two samples of one name; rename one")
             found.append((path, classes.index(place.name)))

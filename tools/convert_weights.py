@@ -104,9 +104,7 @@ def convert(source, target, config, report=print):
     for line in [*lines, *wrong]:
         report(line)
     if wrong:
-        raise UserError(
-            f"{source}: {len(wrong)} entries do not fit configuration {config.config}: {'; '.join(wrong[:3])}"
-        )
+        raise UserError(f"{source}: {len(wrong)} entries do not fit configuration {config.config}, as {wrong[0]}")
     load_weights(model, {"model": {name: tensor.numpy() for name, tensor in ours.items()} | found}, source)
     with replacing(target) as temporary:
         if target.suffix == ".pdparams":
@@ -121,9 +119,8 @@ def main():
     parser.add_argument("target", help=".pdparams or .safetensors")
     parser.add_argument("-c", "--config", required=True, help="configuration of the network, an ID or a YAML file")
     options = parser.parse_args()
-    config = load_config(options.config)
-    convert(options.source, options.target, config)
-    print(f"Written: {options.target}; score it: python main.py -c {options.config} -e -pp {options.target}")
+    convert(options.source, options.target, load_config(options.config))
+    print(f"Written: {options.target}")
 
 
 if __name__ == "__main__":

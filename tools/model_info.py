@@ -1,4 +1,4 @@
-"""Sizes and costs of the family's networks, as the page docs/model_zoo.md: `--write docs/model_zoo.md`."""
+"""Writes the page on the sizes and costs of the family's networks: python tools/model_info.py docs/model_zoo.md"""
 
 import argparse
 import math
@@ -17,7 +17,7 @@ PUBLISHED = {  # FLOPs in 1e9: the paper (TPAMI 2022, section 5.5.3); for Sep it
 }  # fmt: skip
 PAGE = """# The family
 
-Made by `python tools/model_info.py --write docs/model_zoo.md`.
+Made by `python tools/model_info.py docs/model_zoo.md`.
 
 | config | data set | network | parameters | published top-1 |
 | --- | --- | --- | --- | --- |
@@ -109,15 +109,11 @@ def page():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--write", metavar="FILE", help="write the page to this file instead of printing it")
-    options = parser.parse_args()
+    parser.add_argument("file", help="docs/model_zoo.md")
+    path = parser.parse_args().file
     start_paddle()
-    text = page()
-    if options.write is None:
-        print(text)
-        return
-    with replacing(options.write) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    with replacing(path) as temporary:
+        temporary.write_text(page(), encoding="utf-8")
 
 
 if __name__ == "__main__":
