@@ -15,6 +15,8 @@ from paddle import nn
 
 from utils import UserError, process_alive, replacing
 
+from .deploy import DeployedGCN
+
 LARGEST_DIFFERENCE = 1e-3  # of logits, relative to the largest
 BATCHES = (1, 2, 5)
 TRITON_BATCH = 16
@@ -54,7 +56,7 @@ def export_program(model, prefix, *, data_shape, record, open_engine, to="paddle
     try:
         with _staging(prefix) as stage:
             write = _write_paddle if to == "paddle" else _write_onnx
-            file, nodes = write(Program(model, softmax), stage / prefix.name, shape, outputs)
+            file, nodes = write(Program(DeployedGCN(model), softmax), stage / prefix.name, shape, outputs)
             engines = _compare(model, file, prefix, shape, open_engine)
             if to == "triton":
                 _arrange_for_triton(file, shape, outputs, record["classes"])
@@ -115,6 +117,7 @@ def _write_onnx(program, prefix, shape, outputs):
     for output in graph.output:
         output.name = renamed[output.name]
     for node in graph.node:
+        node.input[:] = [renamed.get(name, name) for name in node.input]
         node.output[:] = [renamed.get(name, name) for name in node.output]
     used = {name for node in graph.node for name in node.input}
     kept = [node for node in graph.node if node.op_type != "Constant" or node.output[0] in used]
@@ -185,6 +188,9 @@ def _staging(prefix):
             pid = left.name.split(".")[-2]
             if left.is_dir() and pid.isdigit() and not process_alive(int(pid)):
                 shutil.rmtree(left)
+        if _ready(prefix).exists():
+            _put_in_place(_ready(prefix), stage)
+            shutil.rmtree(stage)
         stage.mkdir()
         yield stage
     except OSError as error:
@@ -196,19 +202,21 @@ def _staging(prefix):
 def _publish(stage, prefix, record, to, entry):
     """Put the files of a finished export in place, all or none: once its folder is renamed, readers take it from there."""
     path = prefix.with_name(f"{prefix.name}.yaml")
-    ready = prefix.with_name(f".{prefix.name}.export")
-    if ready.exists():
-        _put_in_place(ready, stage)
     old = _read_yaml(path)
     programs = old["programs"] if all(old.get(key) == value for key, value in record.items()) else {}
     stale = set(old["programs"].get(to, {}).get("files", [])) - set(entry["files"])
     whole = {**record, "programs": {**programs, to: entry}}
     text = HEADER + yaml.safe_dump(whole, sort_keys=False, width=120, allow_unicode=True, default_flow_style=None)
     (stage / path.name).write_text(text, encoding="utf-8")
-    stage.rename(ready)
+    ready = stage.rename(_ready(prefix))
     _put_in_place(ready, stage)
     for name in stale:
         (prefix.parent / name).unlink(missing_ok=True)
+
+
+def _ready(prefix):
+    """The folder of a finished export while its files are put in place; infer.py knows its name too."""
+    return prefix.with_name(f".{prefix.name}.export")
 
 
 def _put_in_place(ready, stage):

@@ -1,0 +1,252 @@
+import shutil
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import paddle
+import pytest
+import yaml
+
+import initializer
+from configs.schema import load_config
+from dataset.features import branch_features
+from dataset.graph import NTU
+from model.checkpoint import load_weights, read_checkpoint
+from model.export import export_program
+from tests.conftest import ROOT, environment, fill
+from tools.program import open_engine
+from utils import UserError
+
+RECORD = {
+    "source": {"checkpoint": "best.pdparams", "sha256": "0" * 64},
+    "preprocessing": {
+        "inputs": "JVB",
+        "num_frame": 8,
+        "transform": False,
+        "graph": {"name": "chain", "centre": 0, "parents": [0, 0, 1]},
+    },
+    "classes": ["sit", "stand", "walk", "run"],
+}
+SMALL, REAL = (3, 6, 8, 3, 2), (3, 6, 288, 25, 2)
+FAMILY = [
+    *({"layer_type": layer, "expand_ratio": ratio} for layer in ("Basic", "Bottleneck", "Sep", "SG") for ratio in (0, 2)),
+    *({"att_type": name} for name in ("pa", "ca", "fa", "ja", "none")),
+    *({"act_type": name} for name in ("relu", "relu6", "hswish")),
+    {"edge": False}, {"bias": False}, {"fusion_stage": 0}, {"reduct_ratio": 4}, {"kernel_size": [3, 0]},
+    {"kernel_size": [5, 1]}, {"model_type": "EfficientGCN-B4"}, {"block_args": [[16, 2, 1], [16, 3, 2], [32, 1, 0]]},
+]  # fmt: skip
+
+
+def export(model, prefix, shape=SMALL, record=RECORD, engine=open_engine, **options):
+    return export_program(model, prefix, data_shape=shape, record=record, open_engine=engine, **options)
+
+
+def live_logits(model, x):
+    model.eval()
+    with paddle.no_grad():
+        return model(paddle.to_tensor(x))[0].numpy()
+
+
+def features(size, shape, seed=7):
+    return np.random.default_rng((seed, size)).normal(0, 0.5, (size, *shape)).astype("float32")
+
+
+def differences(model, file, engine, shape):
+    run = open_engine(file, engine)
+    pairs = [(run(features(size, shape)), live_logits(model, features(size, shape))) for size in (1, 2, 5)]
+    return [np.abs(got - wanted).max() / np.abs(wanted).max() for got, wanted in pairs]
+
+
+def contents(folder):
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def engines(folder):
+    programs = yaml.safe_load(next(folder.glob("*.yaml")).read_text())["programs"]
+    return {engine: result for entry in programs.values() for engine, result in entry["engines"].items()}
+
+
+MEMBERS = {
+    "B0 SG": {},
+    "B4 SG": {"model_type": "EfficientGCN-B4"},
+    "B0 Sep": {"model_args.layer_type": "Sep", "model_args.expand_ratio": 2, "model_args.reduct_ratio": 4},
+}
+
+
+@pytest.mark.parametrize(
+    "member", ["B0 SG", *(pytest.param(name, marks=pytest.mark.full) for name in ("B4 SG", "B0 Sep"))]
+)
+def test_exports_give_the_live_logits_on_every_engine_at_batches_1_2_and_5(tmp_path, member):
+    model = fill(initializer.build_model(load_config("2001", MEMBERS[member].items())))
+    export(model, tmp_path / "net", REAL)
+    export(model, tmp_path / "net", REAL, to="onnx")
+    for file, engine in (("net.json", "native"), ("net.json", "onednn"), ("net.onnx", "onnxruntime")):
+        assert max(differences(model, tmp_path / file, engine, REAL)) < 1e-4, engine
+
+
+@pytest.mark.parametrize("to", ["paddle", "onnx"])
+def test_the_published_weights_give_the_golden_eval_logits_once_exported(tmp_path, golden, published, to):
+    model = initializer.build_model(load_config("2001"))
+    load_weights(model, read_checkpoint(published), published)
+    export(model, tmp_path / "xsub", REAL, to=to)
+    wanted = golden("model_xsub")["eval_logits"]
+    x = branch_features(golden("reader")["xsub_eval_data"][:, :, :288], NTU)
+    for file, engine in {"paddle": (("json", "native"), ("json", "onednn")), "onnx": (("onnx", "onnxruntime"),)}[to]:
+        assert np.abs(open_engine(tmp_path / f"xsub.{file}", engine)(x) - wanted).max() < 1e-4 * np.abs(wanted).max()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [FAMILY[0], FAMILY[9], *(pytest.param(c, marks=pytest.mark.full) for c in FAMILY[1:9] + FAMILY[10:])],
+    ids=str,
+)
+def test_every_member_of_the_family_exports_to_each_engine(tmp_path, small_network, changes):
+    model = small_network(**changes)
+    for to in ("paddle", "onnx"):
+        export(model, tmp_path / "net", to=to)
+    assert engines(tmp_path).keys() == {"native", "onednn", "onnxruntime"}
+    assert all(result["verified"] for result in engines(tmp_path).values()), engines(tmp_path)
+
+
+def test_a_program_for_one_body_gives_logits_whose_mean_over_bodies_is_the_sample_s(tmp_path, small_network):
+    model = small_network()
+    export(model, tmp_path / "net", one_body=True)
+    x = features(4, SMALL)
+    run = open_engine(tmp_path / "net.json", "native")
+    bodies = np.mean([run(x[..., body : body + 1]) for body in range(2)], axis=0)
+    np.testing.assert_allclose(bodies, live_logits(model, x), atol=1e-5)
+
+
+def test_softmax_comes_as_a_second_output(tmp_path, small_network):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    model = small_network()
+    export(model, tmp_path / "net", to="onnx", softmax=True)
+    session = onnxruntime.InferenceSession(tmp_path / "net.onnx")
+    assert [output.name for output in session.get_outputs()] == ["logits", "probabilities"]
+    logits, probabilities = session.run(None, {"x": features(3, SMALL)})
+    np.testing.assert_allclose(probabilities, np.exp(logits) / np.exp(logits).sum(1, keepdims=True), atol=1e-6)
+
+
+def test_a_triton_repository_holds_a_program_that_fits_its_description(tmp_path, small_network):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    export(small_network(), tmp_path / "net", to="triton")
+    folder = tmp_path / "net.triton" / "net"
+    text = (folder / "config.pbtxt").read_text()
+    session = onnxruntime.InferenceSession(folder / "1" / "model.onnx")
+    (given,), (made,) = session.get_inputs(), session.get_outputs()
+    assert f'name: "{given.name}" data_type: TYPE_FP32 dims: {given.shape[1:]}' in text
+    assert f'name: "{made.name}" data_type: TYPE_FP32 dims: {made.shape[1:]}' in text
+    assert not isinstance(given.shape[0], int) and "max_batch_size: 16" in text and "dynamic_batching" in text
+    assert (folder / "labels.txt").read_text().split() == RECORD["classes"]
+
+
+def lying(wrong_engine):
+    """open_engine whose `wrong_engine` returns logits that are a little off."""
+
+    def open_wrongly(file, engine):
+        run = open_engine(file, engine)
+        return lambda x: run(x) * (1.01 if engine == wrong_engine else 1)
+
+    return open_wrongly
+
+
+@pytest.mark.parametrize(("to", "engine"), [("paddle", "native"), ("onnx", "onnxruntime")])
+def test_a_program_with_other_logits_is_refused_and_the_older_export_stays(tmp_path, small_network, to, engine):
+    model = small_network()
+    export(model, tmp_path / "net", to=to)
+    before = contents(tmp_path)
+    with pytest.raises(UserError, match=f"nothing exported; {engine}: not verified .logits off by 1.0e-02"):
+        export(model, tmp_path / "net", to=to, engine=lying(engine))
+    assert contents(tmp_path) == before
+
+
+def test_a_refused_program_leaves_nothing_behind(tmp_path, small_network):
+    with pytest.raises(UserError, match="nothing exported"):
+        export(small_network(), tmp_path / "net", engine=lying("native"))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "bad", [lambda x: np.full((len(x), 4), np.nan), lambda x: np.zeros((len(x), 5))], ids=["nan", "size"]
+)
+def test_logits_that_are_not_numbers_or_of_another_size_are_refused(tmp_path, small_network, bad):
+    with pytest.raises(UserError, match="logits off by inf"):
+        export(small_network(), tmp_path / "net", engine=lambda file, engine: bad)
+
+
+def test_an_engine_that_differs_or_fails_is_recorded_as_not_verified(tmp_path, small_network):
+    lines = export(small_network(), tmp_path / "net", engine=lying("onednn"))
+    assert engines(tmp_path)["native"]["verified"] and not engines(tmp_path)["onednn"]["verified"]
+    assert any(line.startswith("onednn: not verified (logits off by 1.0e-02") for line in lines)
+
+    def fails(file, engine):
+        if engine == "onednn":
+            raise RuntimeError("no such thing\nhere")
+        return open_engine(file, engine)
+
+    export(small_network(), tmp_path / "net", engine=fails)
+    assert engines(tmp_path)["onednn"] == {"verified": False, "reason": "no such thing here"}
+
+
+def test_programs_of_one_checkpoint_share_a_record_and_those_of_another_are_dropped_from_it(tmp_path, small_network):
+    model = small_network()
+    for to in ("paddle", "onnx"):
+        export(model, tmp_path / "net", to=to)
+    programs = yaml.safe_load((tmp_path / "net.yaml").read_text())["programs"]
+    assert {name for entry in programs.values() for name in entry["files"]} == {"net.json", "net.pdiparams", "net.onnx"}
+    other = {**RECORD, "source": {"checkpoint": "last.pdparams", "sha256": "1" * 64}}
+    export(model, tmp_path / "net", record=other)
+    assert list(yaml.safe_load((tmp_path / "net.yaml").read_text())["programs"]) == ["paddle"]
+
+
+def test_exporting_leaves_the_network_training_as_it_was(tmp_path, small_network):
+    model = small_network()
+    model.train()
+    export(model, tmp_path / "net")
+    assert model.training and model.main_stream.training
+
+
+def test_a_folder_that_can_t_be_made_is_one_clear_line(tmp_path, small_network):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="net: can't be written"):
+        export(small_network(), tmp_path / "file" / "net")
+
+
+def test_an_export_killed_while_it_is_put_in_place_counts_and_the_next_one_tidies_up(tmp_path, small_network):
+    from tools.program import Program
+
+    model = small_network()
+    export(model, tmp_path / "net")
+    old = contents(tmp_path)
+    model.classifier.fc.bias.set_value(np.full(4, 9, "float32"))
+    other = tmp_path / "other"
+    export(model, other / "net")
+    shutil.copytree(other, tmp_path / ".net.export")  # as after the rename that makes it count
+    (tmp_path / ".net.9999999.tmp").mkdir()  # as after a kill while it was written
+    shutil.rmtree(other)
+    assert Program(tmp_path / "net", "native")(features(1, SMALL)).mean() > 5
+    assert {name: data for name, data in contents(tmp_path).items() if name in old} == old
+    model.classifier.fc.bias.set_value(np.full(4, -9, "float32"))
+    export(model, tmp_path / "net", to="onnx")
+    assert Program(tmp_path / "net", "native")(features(1, SMALL)).mean() > 5
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["net.json", "net.onnx", "net.pdiparams", "net.yaml"]
+
+
+def test_the_exporter_knows_nothing_of_infer(tmp_path):
+    code = "import sys, model.export; sys.exit(any(name.split('.')[0] in ('infer', 'tools', 'reader') for name in sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], check=False, cwd=ROOT, env=environment()).returncode == 0
+
+
+def test_a_record_tells_where_the_program_comes_from(tmp_path):
+    from tools.program import export_record, sha256
+
+    path = tmp_path / "best.pdparams"
+    path.write_bytes(b"weights")
+    record = export_record(load_config("2002"), path, 60)
+    assert record["source"] == {
+        "checkpoint": "best.pdparams", "sha256": sha256(path), "config": "2002", "dataset": "ntu-xview",
+        "model": "EfficientGCN-B0"}  # fmt: skip
+    assert record["preprocessing"]["transform"] is True and record["preprocessing"]["num_frame"] == 288
+    assert len(record["classes"]) == 60 and record["classes"][6] == "throw"
+    assert SimpleNamespace(**record["preprocessing"]["graph"]).parents == list(NTU.parents)
