@@ -1,15 +1,20 @@
 """From a configuration to objects: data, network, schedule, optimizer. Nothing is built that the job does not need."""
 
+import os
 import random
+from contextlib import suppress
 
 import numpy as np
 import paddle
+from paddle.distributed import get_rank, get_world_size
 
 from dataset.actions import action_names, read_names
 from dataset.graph import NTU, Graph
 from dataset.loader import Loader
 from dataset.ntu_feeder import EpochBatches, NTUFeeder, split_paths
 from model import EfficientGCN
+from model.layers import SpatialGraphConv
+from reader.ntu_reader import SkeletonError, parse_name
 from reader.splits import DATA_SETS
 from scheduler.lr_schedulers import FACTORS, evaluates_after
 from utils import UserError, get_logger
@@ -18,18 +23,28 @@ DEBUG_SAMPLES = 300
 RECIPE_BATCH = 16  # samples a step that the learning rates of the recipe are for
 
 
+def gpu_count():
+    """Number of GPUs that Paddle can use here."""
+    return paddle.device.cuda.device_count() if paddle.is_compiled_with_cuda() else 0
+
+
+def several_gpus(gpus):
+    """Whether `gpus` asks for a process each; raises UserError where some are not there. False on a machine without."""
+    missing = [gpu for gpu in gpus if gpu >= gpu_count()]
+    if missing and gpu_count():
+        raise UserError(f"--gpus {missing[0]}: this machine has GPUs 0 to {gpu_count() - 1}")
+    return len(gpus) > 1 and gpu_count() > 0
+
+
 def choose_device(gpus):
-    """Make Paddle use the first of `gpus` that this process has, or the CPU; returns the device's name."""
-    if not gpus:
+    """Make Paddle use the first of `gpus`, the one that its launcher gave this process, or the CPU; returns its name."""
+    if not gpus or gpu_count() == 0:
+        if gpus:
+            processes = "" if len(gpus) == 1 else f", in one process instead of {len(gpus)}"
+            get_logger().info(f"No GPU present: running on the CPU{processes if get_world_size() == 1 else ''}")
+        os.environ.setdefault("PADDLE_DISTRI_BACKEND", "gloo")
         return paddle.set_device("cpu")
-    count = paddle.device.cuda.device_count() if paddle.is_compiled_with_cuda() else 0
-    if count == 0:
-        get_logger().info("No GPU present: running on the CPU")
-        return paddle.set_device("cpu")
-    local = gpus[0] if paddle.distributed.get_world_size() == 1 else paddle.distributed.ParallelEnv().device_id
-    if local >= count:
-        raise UserError(f"--gpus {local}: this machine has GPUs 0 to {count - 1}")
-    return paddle.set_device(f"gpu:{local}")
+    return paddle.set_device(f"gpu:{gpus[0] if get_world_size() == 1 else paddle.distributed.ParallelEnv().device_id}")
 
 
 def seed_everything(seed):
@@ -66,8 +81,9 @@ def data_shape(config):
 def build_feeder(config, split):
     """The feeder of 'train' or 'eval'; raises UserError where the data set does not fit the configuration."""
     data = config.data
-    return NTUFeeder(
-        *split_paths(data.root_folder, data.transform, config.dataset, split),
+    paths = split_paths(data.root_folder, data.transform, config.dataset, split)
+    feeder = NTUFeeder(
+        *paths,
         num_frame=data.num_frame,
         inputs=data.inputs,
         num_channel=data.num_channel,
@@ -76,15 +92,36 @@ def build_feeder(config, split):
         num_classes=num_classes(config),
         limit=DEBUG_SAMPLES if config.debug else None,
     )
+    if config.dataset in DATA_SETS:
+        refuse_strangers(feeder.names, paths[1], config.dataset, split)
+    return feeder
+
+
+def refuse_strangers(names, path, dataset, split):
+    """Raise UserError where recordings that a label file names are not of this split of NTU RGB+D; other names may be any."""
+    rules, wrong = DATA_SETS[dataset], []
+    for name in names:
+        with suppress(SkeletonError):
+            sample = parse_name(name)
+            if not rules.holds(sample) or rules.is_train(sample) != (split == "train"):
+                wrong.append(name)
+    if wrong:
+        raise UserError(
+            f"{path}: {len(wrong)} of {len(names)} samples do not belong to the {split} split of {dataset}, as {wrong[0]}; "
+            "the files of two splits or data sets are mixed up: generate them again (-gd)"
+        )
 
 
 def build_loader(config, feeder, *, train):
     """A loader of `feeder`'s batches [features, labels, indices] in an order that (seed, epoch) fixes."""
-    rank, world = paddle.distributed.get_rank(), paddle.distributed.get_world_size()
+    rank, world = get_rank(), get_world_size()
     size = config.data.train_batch_size if train else config.data.eval_batch_size
     batches = EpochBatches(len(feeder), size, shuffle=train, seed=config.seed, rank=rank, world=world)
-    if train and batches.steps == 0:
-        raise UserError(f"train_batch_size {size} on {world} device(s): more than the {len(feeder)} training samples")
+    if train and batches.steps < config.accumulate:
+        raise UserError(
+            f"train_batch_size {size} x accumulate {config.accumulate} on {world} device(s): more than the {len(feeder)} "
+            "training samples"
+        )
     return Loader(feeder, batches, config.workers)
 
 
@@ -113,7 +150,7 @@ def build_schedule(config, steps_per_epoch):
     factor = FACTORS[config.lr_scheduler]
     base = getattr(config.optimizer_args, config.optimizer).learning_rate
     if config.scale_lr:
-        together = config.data.train_batch_size * paddle.distributed.get_world_size() * config.accumulate
+        together = config.data.train_batch_size * get_world_size() * config.accumulate
         base *= together / RECIPE_BATCH
         get_logger().info(f"--scale_lr: learning rate {base:g} for {together} samples a step")
     schedule = paddle.optimizer.lr.LambdaDecay(base, lambda step: factor(step, steps_per_epoch, **args))
@@ -140,13 +177,33 @@ def synchronise_batch_norm(config, model):
     return paddle.nn.SyncBatchNorm.convert_sync_batchnorm(model)
 
 
-def amp_arguments(config):
-    """Arguments of paddle.amp.auto_cast, None where mixed precision is off; on a CPU it is said that float32 is used."""
+def mixed_precision(config, model, optimizer):
+    """Arguments of paddle.amp.auto_cast (None: mixed precision is off), with model and optimizer made ready for them.
+
+    Batch norm computes in float32, as do the features, which the feeder makes. O2 keeps parameters in 16 bits beside float32
+    master weights in the optimizer. On a CPU Paddle has no mixed precision: this is said, and float32 is used.
+    """
     if config.amp is None:
         return None
-    if not paddle.is_compiled_with_cuda() or "gpu" not in paddle.get_device():
+    on_gpu = "gpu" in paddle.get_device()
+    if not on_gpu:
         get_logger().info(f"--amp {config.amp}: no GPU, so this run computes in float32")
-    return {"enable": True, "level": config.amp, "dtype": config.amp_dtype, "custom_black_list": ["batch_norm"]}
+    elif config.amp == "O2":  # the graph's fixed adjacency and its edge weights stay in float32
+        paddle.amp.decorate(
+            model,
+            optimizer,
+            level="O2",
+            dtype=config.amp_dtype,
+            master_weight=True,
+            save_dtype="float32",
+            excluded_layers=[SpatialGraphConv],
+        )
+    return {
+        "enable": on_gpu,
+        "level": config.amp,
+        "dtype": config.amp_dtype,
+        "custom_black_list": ["batch_norm", "sync_batch_norm", "sync_batch_norm_"],
+    }
 
 
 def log_setup(config, feeder, model):

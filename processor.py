@@ -2,33 +2,19 @@
 
 import signal
 import time
-from contextlib import contextmanager, nullcontext
 
 import numpy as np
 import paddle
 import paddle.nn.functional as F
 from tqdm import tqdm
 
-from dataset.scores import Scores
+from dataset.scores import Scores, save_class_table
+from model import parallel
 from model.checkpoint import save_checkpoint
-from utils import UserError, get_logger
+from scheduler.progress import SUMS, Meter, averages, duration
+from utils import UserError, get_logger, stop_signals
 
 LOG_EVERY = 100  # batches between lines of progress
-
-
-@contextmanager
-def stop_signals():
-    """Yield a list that SIGINT or SIGTERM fills with its number, instead of ending the process, so that it can save first."""
-    seen = []
-    old = {
-        number: signal.signal(number, lambda number, _: seen.append(number))
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield seen
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)
 
 
 def step_seed(*numbers):
@@ -36,40 +22,22 @@ def step_seed(*numbers):
     return int(np.random.SeedSequence(numbers).generate_state(1)[0])
 
 
-def gather(array):
-    """Rows of `array` (n, ...) of all ranks, one rank after another; ranks may have different n."""
-    if paddle.distributed.get_world_size() == 1:
-        return array
-    counts, rows = [], []
-    paddle.distributed.all_gather(counts, paddle.to_tensor([len(array)]))
-    most = max(int(c.item()) for c in counts)
-    padded = np.concatenate([array, np.zeros((most - len(array), *array.shape[1:]), array.dtype)])
-    paddle.distributed.all_gather(rows, paddle.to_tensor(padded))
-    return np.concatenate([part.numpy()[: int(c.item())] for part, c in zip(rows, counts, strict=True)])
-
-
-def evaluate(model, loader, feeder, *, bar=False):
+def evaluate(model, loader, *, amp=None, bar=False, after_batch=lambda: None):
     """(Scores, seconds): every sample of the loader's split scored once, over all ranks, in order."""
     model.eval()
-    start, logits, labels, indices = time.time(), [], [], []
-    with paddle.no_grad():
-        for features, label, index in tqdm(loader, disable=not bar, desc="evaluate", leave=False, dynamic_ncols=True):
+    start, classes = time.time(), model.classifier.fc.weight.shape[0]
+    logits, labels, indices = [np.zeros((0, classes), "float32")], [np.zeros(0, "int64")], [np.zeros(0, "int64")]
+    for features, label, index in tqdm(loader, disable=not bar, desc="evaluate", leave=False, dynamic_ncols=True):
+        with paddle.no_grad(), paddle.amp.auto_cast(**(amp or {"enable": False})):
             logits.append(model(paddle.to_tensor(features))[0].astype("float32").numpy())
-            labels.append(label)
-            indices.append(index)
-    classes = model.classifier.fc.weight.shape[0]
-    logits, labels, indices = (
-        gather(np.concatenate(part) if part else empty)
-        for part, empty in (
-            (logits, np.zeros((0, classes), "float32")),
-            (labels, np.zeros(0, "int64")),
-            (indices, np.zeros(0, "int64")),
-        )
-    )
+        labels.append(label)
+        indices.append(index)
+        after_batch()
+    logits, labels, indices = (parallel.gather(np.concatenate(part)) for part in (logits, labels, indices))
     order = np.argsort(indices, kind="stable")
-    if not np.array_equal(indices[order], np.arange(len(feeder))):
-        raise RuntimeError(f"evaluation scored {len(indices)} samples, the split has {len(feeder)}")
-    return Scores([feeder.names[i] for i in range(len(feeder))], labels[order], logits[order]), time.time() - start
+    if not np.array_equal(indices[order], np.arange(len(loader.feeder))):
+        raise RuntimeError(f"evaluation scored {len(indices)} samples, the split has {len(loader.feeder)}")
+    return Scores(loader.feeder.names[: len(order)], labels[order], logits[order]), time.time() - start
 
 
 def log_scores(scores, seconds, devices=1):
@@ -87,8 +55,9 @@ def log_scores(scores, seconds, devices=1):
 class Trainer:
     """Trains `model` to the last epoch, evaluating and saving on the way; state that a checkpoint needs is in `progress`.
 
-    `evaluates_after(epoch)` says when to score; `recorder` takes one dict of figures a step, epoch and evaluation. `amp` is
-    None or the arguments of paddle.amp.auto_cast; `accumulate` batches make one optimizer step.
+    `evaluates_after(epoch)` says when to score; `recorder` takes figures, once in LOG_EVERY batches and once an epoch.
+    `amp` is None or the arguments of paddle.amp.auto_cast; `accumulate` batches make one optimizer step. Randomness follows
+    from (seed, epoch, batch, rank), and all sums are over all ranks: a checkpoint needs nothing else.
     """
 
     def __init__(
@@ -98,13 +67,12 @@ class Trainer:
         optimizer,
         schedule,
         train_loader,
-        train_feeder,
         eval_loader,
-        eval_feeder,
         folder,
         recorder,
         max_epoch,
         evaluates_after,
+        class_names,
         seed,
         accumulate=1,
         amp=None,
@@ -113,222 +81,218 @@ class Trainer:
         bar=False,
     ):
         self.model, self.optimizer, self.schedule = model, optimizer, schedule
-        self.train_loader, self.train_feeder = train_loader, train_feeder
-        self.eval_loader, self.eval_feeder = eval_loader, eval_feeder
-        self.folder, self.recorder, self.max_epoch, self.evaluates_after = folder, recorder, max_epoch, evaluates_after
+        self.train_loader, self.eval_loader = train_loader, eval_loader
+        self.folder, self.recorder, self.class_names = folder, recorder, class_names
+        self.max_epoch, self.evaluates_after = max_epoch, evaluates_after
         self.seed, self.accumulate, self.skip_nonfinite, self.bar = seed, accumulate, skip_nonfinite, bar
         self.amp = amp or {"enable": False}
         self.scaler = paddle.amp.GradScaler(
-            enable=self.amp.get("dtype") == "float16" and self.amp["enable"], init_loss_scaling=65536.0
+            enable=self.amp["enable"] and self.amp["dtype"] == "float16", init_loss_scaling=65536.0
         )
         self.checkpoint_seconds = checkpoint_minutes * 60
         self.rank, self.world = paddle.distributed.get_rank(), paddle.distributed.get_world_size()
-        self.network = paddle.DataParallel(model) if self.world > 1 else model
-        self.devices = max(1, self.world)
+        self.steps = train_loader.batches.steps // accumulate * accumulate  # batches of an epoch
         self.best = {"acc_top1": 0.0, "acc_top5": 0.0, "cm": 0}
-        self.epoch = 0  # the epoch at work, from 0
-        self.start_epoch(0.0)
+        self.epoch, self.progress = 0, self.fresh_progress(0.0)  # the epoch at work, from 0
+        self.trained, self.signals = 0, []  # batches of this process
+        parallel.broadcast([*model.parameters(), *model.buffers()])
 
-    def start_epoch(self, seconds):
-        """Nothing of the epoch at work is done yet; `seconds` since the run began."""
-        self.progress = {"step": 0, "correct": 0, "seen": 0, "losses": [], "seconds": seconds}
+    def fresh_progress(self, seconds):
+        """State of an epoch of which nothing is done yet; `seconds` since the run began."""
+        return {"step": 0, "epoch": [0.0] * SUMS, "window": [0.0] * SUMS, "seconds": seconds, "world": self.world}
 
-    def resume(self, state):
-        """Go on where a checkpoint stands: weights and optimizer state are loaded already."""
-        self.best = state.get("best_state") or self.best
-        self.epoch = state["epoch"] + 1
-        self.progress.update(state.get("progress") or {})
-        steps = self.train_loader.batches.steps // self.accumulate
-        done = self.progress["step"] // self.accumulate
-        self.schedule.step(self.epoch * steps + done)
-        if "scaler" in state:
-            self.scaler.load_state_dict(state["scaler"])
+    def resume(self, epoch, best, progress, scaler):
+        """Go on where a checkpoint stands (see checkpoint.training_state); weights and optimizer state are loaded already."""
+        self.epoch, self.best = epoch + 1, best or self.best
+        self.progress.update({key: value for key, value in (progress or {}).items() if key in self.progress})
+        if self.progress["world"] != self.world:
+            get_logger().info(f"Changed since the checkpoint: {self.progress['world']} -> {self.world} processes")
+        step = min(self.progress["step"], self.steps)
+        self.progress.update(step=step - step % self.accumulate, world=self.world)
+        self.schedule.step((self.epoch * self.steps + self.progress["step"]) // self.accumulate)
+        if scaler and self.scaler.is_enable() and scaler.keys() == self.scaler.state_dict().keys():
+            self.scaler.load_state_dict(scaler)
 
     def save(self, name="last", finished=None):
-        """Write a checkpoint to the run folder (rank 0); `last` keeps the one before it as previous.pdparams."""
+        """Write a checkpoint to the run folder (rank 0); `last` keeps the one before it as previous.pdparams.
+
+        `finished`: the epoch at work, where nothing of it is left to do.
+        """
         if self.rank:
             return
-        path = self.folder / f"{name}.pdparams"
-        if name == "last" and path.exists():
-            path.replace(self.folder / "previous.pdparams")
+        progress = self.progress if finished is None else self.fresh_progress(self.progress["seconds"])
         more = {"scaler": self.scaler.state_dict()} if self.scaler.is_enable() else {}
         save_checkpoint(
-            path,
+            self.folder / f"{name}.pdparams",
             self.model,
             self.optimizer,
             self.schedule,
             epoch=self.epoch - 1 if finished is None else finished,
             best_state=self.best,
-            progress={**self.progress, "metrics": self.recorder.position},
+            previous=self.folder / "previous.pdparams" if name == "last" else None,
+            progress={**progress, "metrics": self.recorder.position},
             **more,
         )
 
     def train(self):
         """Train to the end. On SIGINT or SIGTERM: save, then KeyboardInterrupt or SystemExit(143)."""
-        log, begun = get_logger().info, time.time() - self.progress["seconds"]
-        with stop_signals() as signals:
+        log, self.started = get_logger().info, time.time()
+        self.begun = self.started - self.progress["seconds"]
+        with stop_signals() as self.signals:
+            if not (self.folder / "last.pdparams").exists():
+                self.save()  # from here on there is something to resume
             while self.epoch < self.max_epoch:
-                self.train_epoch(signals, begun)
+                costs = self.train_epoch()
+                figures = {**averages(self.progress["epoch"], "train_"), "lr": self.optimizer.get_lr(), **costs}
                 if self.evaluates_after(self.epoch):
                     self.save()  # a run killed while it evaluates goes on from here
-                    self.evaluate_and_keep_best()
-                finished, self.epoch = self.epoch, self.epoch + 1
-                self.start_epoch(time.time() - begun)
-                log(f"Saving model for epoch {finished + 1}/{self.max_epoch} ...")
-                self.save(finished=finished)
-        minutes, seconds = divmod(int(time.time() - begun), 60)
-        log(
-            f"Best top-1 accuracy: {self.best['acc_top1']:.2%}, Total time: {minutes // 1440:02d}d-{minutes // 60 % 24:02d}h-"
-            f"{minutes % 60:02d}m-{seconds:02d}s"
-        )
+                    self.score(figures)
+                else:
+                    self.recorder.add(epoch=self.epoch + 1, **figures)
+                self.progress["seconds"] = time.time() - self.begun
+                log(f"Saving model for epoch {self.epoch + 1}/{self.max_epoch} ...")
+                self.save(finished=self.epoch)
+                self.epoch, self.progress = self.epoch + 1, self.fresh_progress(self.progress["seconds"])
+        log(f"Best top-1 accuracy: {self.best['acc_top1']:.2%}, Total time: {duration(time.time() - self.begun)}")
 
-    def train_epoch(self, signals, begun):
-        """One epoch, from `progress` on: fetch, forward, loss, backward, step, schedule, count."""
+    def train_epoch(self):
+        """One epoch, from `progress` on: fetch, forward, loss, backward, step, schedule, count. Returns what a batch cost."""
         self.model.train()
-        sampler, state, start = self.train_loader.batches, self.progress, time.time()
-        total = sampler.steps // self.accumulate * self.accumulate
-        sampler.set_epoch(self.epoch, state["step"])
-        meter, saved = Meter(), start
+        state, saved = self.progress, time.time()
+        self.train_loader.batches.set_epoch(self.epoch, state["step"])
+        meter = Meter()
+        start = window = meter.mark()
         bar = tqdm(
-            total=total,
+            total=self.steps,
             initial=state["step"],
             disable=not self.bar,
             leave=False,
             dynamic_ncols=True,
             desc=f"epoch {self.epoch + 1}/{self.max_epoch}",
         )
-        for features, labels, indices in self.train_loader if state["step"] < total else ():
+        for features, labels, indices in self.train_loader if state["step"] < self.steps else ():
             meter.fetched()
             paddle.seed(step_seed(self.seed, self.epoch, state["step"], self.rank))
             rate = self.optimizer.get_lr()
-            loss, correct = self.forward_backward(features, labels, indices)
+            sums, asked_to_stop = self.forward_backward(features, labels, indices)
             state["step"] += 1
-            state["seen"] += len(labels)
-            state["correct"] += correct
-            state["seconds"] = time.time() - begun
-            if state["step"] % self.accumulate == 0:
-                self.update()
-            state["losses"].append(loss)
-            bar.update()
-            if state["step"] % LOG_EVERY == 0 or state["step"] == total:
-                self.report(meter, rate, total, len(labels) * self.world, bar)
+            self.trained += 1
+            for key in ("epoch", "window"):
+                state[key] = [a + b for a, b in zip(state[key], sums, strict=True)]
+            state["seconds"] = time.time() - self.begun
             whole = state["step"] % self.accumulate == 0  # gradients of half a step are in no checkpoint
-            if signals and whole:
-                self.stop(signals[0])
+            if whole:
+                self.update()
+            bar.update()
+            if state["step"] % LOG_EVERY == 0 or state["step"] == self.steps:
+                self.report(*meter.since(window), rate, len(labels) * self.world, bar)
+                window = meter.mark()
+            if asked_to_stop and whole:
+                self.stop()
             if whole and self.checkpoint_seconds and time.time() - saved > self.checkpoint_seconds:
                 self.save()
                 saved = time.time()
-            if state["step"] == total:
+            if state["step"] == self.steps:
                 break
             meter.fetch()
         bar.close()
-        correct, seen = (int(gather(np.array([state[key]])).sum()) for key in ("correct", "seen"))
+        hits, seen = int(state["epoch"][2]), int(state["epoch"][1])
         get_logger().info(
-            f"Epoch: {self.epoch + 1}/{self.max_epoch}, Training accuracy: {correct}/{seen}"
-            f"({correct / max(seen, 1):.2%}), Training time: {time.time() - start:.2f}s"
+            f"Epoch: {self.epoch + 1}/{self.max_epoch}, Training accuracy: {hits}/{seen}({hits / max(seen, 1):.2%}), "
+            f"Training time: {time.time() - start[2]:.2f}s"
         )
-        self.recorder.add(epoch=self.epoch + 1, train_top1=correct / max(seen, 1))
+        if meter.batches == 0:
+            return {}
+        reader, cost = meter.since(start)
+        return {"reader_cost": reader, "ips": len(labels) * self.world / cost}
 
     def forward_backward(self, features, labels, indices):
-        """(loss, correct predictions) of one batch; its gradients are added. Ranks exchange them at a step's last batch."""
-        last = (self.progress["step"] + 1) % self.accumulate == 0
-        with nullcontext() if last or self.world == 1 else self.network.no_sync():
-            with paddle.amp.auto_cast(**self.amp):
-                logits = self.network(paddle.to_tensor(features))[0]
-            loss = F.cross_entropy(logits.astype("float32"), paddle.to_tensor(labels))
-            value = loss.item()
-            if not self.finite(value, indices):
-                return value, 0
+        """(SUMS sums over all ranks, whether a rank was asked to stop) of one batch; its gradients are added."""
+        with paddle.amp.auto_cast(**self.amp):
+            logits = self.model(paddle.to_tensor(features))[0].astype("float32")
+        loss = F.cross_entropy(logits, paddle.to_tensor(labels))
+        value, count, scores = loss.item(), len(labels), Scores([], labels, logits.numpy())
+        good = bool(np.isfinite(value))
+        mine = [value * count, count, scores.hits(1).sum(), scores.hits(5).sum(), 0] if good else [0, 0, 0, 0, 1]
+        *sums, asked_to_stop = parallel.total([*mine, len(self.signals)])
+        if sums[-1] == 0:
             self.scaler.scale(loss / self.accumulate).backward()
-        return value, int((logits.argmax(1).numpy() == labels).sum())
-
-    def finite(self, loss, indices):
-        """Whether to use a batch. Raises UserError that names its samples where its loss is not finite, or logs it if skipped."""
-        good = bool(np.isfinite(loss))
-        if not good:
-            names = ", ".join(self.train_feeder.names[i] for i in indices)
-            place = f"epoch {self.epoch + 1}, batch {self.progress['step'] + 1}: loss is {loss}; samples {names}"
-            if not self.skip_nonfinite:
-                last = self.folder / "last.pdparams"
-                raise UserError(
-                    f"{place}; {f'the last good checkpoint is {last}' if last.exists() else 'no checkpoint yet'}; "
-                    "lower the learning rate, look at these samples, or leave such batches out (--skip_nonfinite true)"
-                )
-            get_logger().info(f"Left out: {place}")
-        return bool(gather(np.array([good])).all()) if self.skip_nonfinite else good
+            return sums, asked_to_stop
+        names = ", ".join(self.train_loader.feeder.names[i] for i in parallel.gather(indices[: 0 if good else None]))
+        place = f"epoch {self.epoch + 1}, batch {self.progress['step'] + 1}: loss is not finite; samples {names}"
+        if not self.skip_nonfinite:
+            raise UserError(
+                f"{place}; the last good checkpoint is {self.folder / 'last.pdparams'}; lower the learning rate, look at "
+                "these samples, or leave such batches out (--skip_nonfinite true)"
+            )
+        get_logger().info(f"Left out: {place}")
+        return [0.0, 0.0, 0.0, 0.0, 1.0], asked_to_stop
 
     def update(self):
-        """One optimizer step and one step of the schedule."""
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        self.optimizer.clear_grad()
+        """One optimizer step, where its batches gave gradients, and one step of the schedule."""
+        if any(p.grad is not None for p in self.model.parameters()):
+            parallel.average_gradients(self.model.parameters())
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+            self.optimizer.clear_grad(set_to_zero=False)
         self.schedule.step()
 
-    def report(self, meter, rate, total, batch, bar):
-        """Log and record what the batches since the last report cost."""
-        step, (reader, cost), loss = self.progress["step"], meter.read(), float(np.mean(self.progress["losses"]))
-        self.progress["losses"] = []  # of the batches since the last report: a resumed run reports the same mean
+    def report(self, reader, cost, rate, batch, bar):
+        """Log and record the batches since the last report."""
+        step, window = self.progress["step"], averages(self.progress["window"])
+        self.progress["window"] = [0.0] * SUMS  # a resumed run reports the same means
+        loss, speed = window.get("loss", float("nan")), batch / cost
         self.recorder.add(
             epoch=self.epoch + 1,
-            step=self.epoch * total + step,
-            loss=loss,
+            step=self.epoch * self.steps + step,
+            **window,
             lr=rate,
             reader_cost=reader,
-            ips=batch / cost,
+            ips=speed,
         )
-        bar.set_postfix(loss=f"{loss:.3f}", top1=f"{self.progress['correct'] / self.progress['seen']:.1%}")
+        bar.set_postfix(loss=f"{loss:.3f}", **{key: f"{window[key]:.1%}" for key in ("top1", "top5") if key in window})
         if not self.bar:
             get_logger().info(
-                f"Epoch: {self.epoch + 1}/{self.max_epoch}, Batch: {step}/{total}, Loss: {loss:.4f}, LR: {rate:.4f}, "
-                f"avg_reader_cost: {reader:.5f} s, avg_batch_cost: {cost:.5f} s, avg_ips: {batch / cost:.1f} samples/s"
+                f"Epoch: {self.epoch + 1}/{self.max_epoch}, Batch: {step}/{self.steps}, Loss: {loss:.4f}, LR: {rate:.4f}, "
+                f"avg_reader_cost: {reader:.5f} s, avg_batch_cost: {cost:.5f} s, avg_ips: {speed:.1f} samples/s"
             )
+        left = (self.max_epoch - self.epoch) * self.steps - step
+        seconds = (time.time() - self.started) / self.trained * left
+        if seconds > 60 and (step == self.steps or self.trained <= LOG_EVERY):
+            get_logger().info(f"Time left: about {duration(seconds)}")
 
-    def evaluate_and_keep_best(self):
-        """Score the eval split, log it, keep the best checkpoint."""
+    def score(self, figures):
+        """Score the eval split, log it, record it with the epoch's other `figures`, keep the best checkpoint."""
         get_logger().info(f"Evaluating for epoch {self.epoch + 1}/{self.max_epoch} ...")
-        for buffer in (
-            self.model.buffers() if self.world > 1 else ()
-        ):  # ranks saw other batches: score what rank 0 saves
-            paddle.distributed.broadcast(buffer, 0)
-        scores, seconds = evaluate(self.model, self.eval_loader, self.eval_feeder, bar=self.bar)
-        state = log_scores(scores, seconds, self.devices)
-        self.recorder.add(
-            epoch=self.epoch + 1, eval_top1=state["acc_top1"], eval_top5=state["acc_top5"], eval_loss=scores.mean_loss()
+        parallel.broadcast(self.model.buffers())  # ranks saw other batches: score what rank 0 saves
+        scores, seconds = evaluate(
+            self.model,
+            self.eval_loader,
+            amp=self.amp,
+            bar=self.bar,
+            after_batch=lambda: self.signals and self.stop(),
         )
-        if state["acc_top1"] > self.best["acc_top1"] or not isinstance(self.best["cm"], np.ndarray):
-            self.best = state
+        state = log_scores(scores, seconds, self.world)
+        better = state["acc_top1"] > self.best["acc_top1"] or not isinstance(self.best["cm"], np.ndarray)
+        self.best = state if better else self.best
+        self.recorder.add(
+            epoch=self.epoch + 1,
+            **figures,
+            eval_top1=state["acc_top1"],
+            eval_top5=state["acc_top5"],
+            eval_loss=scores.mean_loss(),
+        )
+        if better and self.rank == 0:
+            save_class_table(self.folder / "best_classes.csv", state["cm"], self.class_names)
             self.save("best", finished=self.epoch)
 
-    def stop(self, number):
+    def stop(self):
         """Save, say how to go on, end."""
         self.save()
         get_logger().info(
             f"Stopped at epoch {self.epoch + 1}/{self.max_epoch}, batch {self.progress['step']}; saved. Go on with the "
             "same command and -r"
         )
-        if number == signal.SIGINT:
+        if signal.SIGINT in self.signals:
             raise KeyboardInterrupt
-        raise SystemExit(128 + number)
-
-
-class Meter:
-    """Seconds that a batch takes, in all and to fetch, since the last reading."""
-
-    def __init__(self):
-        self.clear()
-        self.fetch()
-
-    def clear(self):
-        self.batches, self.reader, self.start = 0, 0.0, time.time()
-
-    def fetch(self):
-        self.asked = time.time()
-
-    def fetched(self):
-        self.reader += time.time() - self.asked
-        self.batches += 1
-
-    def read(self):
-        values = self.reader / self.batches, (time.time() - self.start) / self.batches
-        self.clear()
-        return values
+        raise SystemExit(128 + signal.SIGTERM)

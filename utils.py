@@ -2,11 +2,11 @@
 
 import contextlib
 import io
-import json
 import logging
 import os
 import pickle
 import pickletools
+import signal
 import sys
 import time
 import warnings
@@ -18,19 +18,44 @@ class UserError(Exception):
     """A mistake that the user can mend. Its text is one line that names the file, key or value and says what to do."""
 
 
+def printable(text):
+    """A text, path or bytes on one line without control codes, whatever a file name or a damaged file brings."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in os.fsdecode(text))
+
+
+def _stop(number, _):
+    os.write(2, b"stopped by SIGTERM\n")  # print may be at work in this moment
+    raise SystemExit(128 + number)
+
+
 def run_command(main):
-    """Run `main()` as a program: returns its exit code; a UserError becomes one line on stderr and exit code 2."""
+    """Run `main()` as a program and return its exit code; what stops it becomes one line on stderr.
+
+    Exit code 2: a UserError, a disk or folder that can't be used, no memory left. SIGTERM unwinds the program as Ctrl-C
+    does, so that nothing temporary stays.
+    """
+    signal.signal(signal.SIGTERM, _stop)
     try:
         return main() or 0
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        message = str(error)
     except KeyboardInterrupt:
         print("stopped by Ctrl-C", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output went away: `main.py --check | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except OSError as error:
+        message = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    except MemoryError:
+        message = "out of memory; end other programs, or use fewer workers or smaller batches"
+    print(f"error: {printable(message)}", file=sys.stderr)
+    return 2
+
+
+def cores():
+    """Number of processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 # ---------------------------------------------------------------- files
@@ -231,41 +256,22 @@ def set_up_logging(folder=None, quiet=False):
     return logger
 
 
-class Recorder:
-    """Figures of a run, to metrics.jsonl (a JSON object a line) and TensorBoard. `folder` None: nowhere."""
-
-    def __init__(self, folder=None, position=0):
-        """Continue after the first `position` bytes of metrics.jsonl: what a resumed run will do again is cut off."""
-        self.path = Path(folder) / "metrics.jsonl" if folder is not None else None
-        if folder is None:
-            return
-        from tensorboardX import SummaryWriter
-
-        with open(self.path, "a+b") as file:
-            file.truncate(position)
-        self.board = SummaryWriter(str(folder), purge_step=0 if position else None)
-        for line in self.path.read_text(encoding="utf-8").splitlines():
-            self._plot(json.loads(line))
-
-    @property
-    def position(self):
-        return self.path.stat().st_size if self.path else 0
-
-    def _plot(self, record):
-        step = record.get("step", record["epoch"])
-        for key, value in record.items():
-            if key not in ("step", "epoch"):
-                self.board.add_scalar(f"{'step' if 'step' in record else 'epoch'}/{key}", value, step)
-
-    def add(self, **record):
-        """Write one record; it has `epoch` (from 1) and, for figures of single steps, `step` (from 1 over the whole run)."""
-        if self.path:
-            with open(self.path, "a", encoding="utf-8") as file:
-                file.write(json.dumps(record) + "\n")
-            self._plot(record)
-
-
 # ---------------------------------------------------------------- the process
+
+
+@contextlib.contextmanager
+def stop_signals():
+    """Yield a list that SIGINT or SIGTERM fills with its number, instead of ending the process, so that it can save first."""
+    seen = []
+    old = {
+        number: signal.signal(number, lambda number, _: seen.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield seen
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
 
 
 def start_paddle():
@@ -274,8 +280,7 @@ def start_paddle():
     Threads for OpenMP and MKL; MKL's fast code path on AMD processors; memory kept between steps instead of given back
     (glibc). Returns what was set, as text. Silences what Paddle says on import about threads and compilers.
     """
-    threads = str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-    wanted = {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
+    wanted = {"OMP_NUM_THREADS": str(cores()), "MKL_NUM_THREADS": str(cores())}
     cpu = Path("/proc/cpuinfo")
     if cpu.exists() and "AuthenticAMD" in cpu.read_text():
         wanted["MKL_DEBUG_CPU_TYPE"] = "5"

@@ -1,5 +1,6 @@
 """Scores of an evaluation: logits keyed by sample name, and what follows from them."""
 
+import csv
 import zipfile
 from dataclasses import dataclass
 
@@ -57,3 +58,13 @@ class Scores:
         if labels.min() < 0 or labels.max() >= logits.shape[1] or not np.isfinite(logits).all():
             raise UserError(f"{path}: labels must be 0 to {logits.shape[1] - 1} and logits finite")
         return cls(names.tolist(), labels, logits)
+
+
+def save_class_table(path, confusion, names):
+    """Write a CSV with a row for each true class: name, samples, accuracy, and how many were taken for each class."""
+    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["class", "samples", "accuracy", *names])
+        for i, (name, row) in enumerate(zip(names, confusion, strict=True)):
+            accuracy = f"{row[i] / row.sum():.4f}" if row.sum() else ""
+            writer.writerow([name, row.sum(), accuracy, *row])

@@ -11,9 +11,16 @@ import paddle
 
 from utils import UserError, load_pickle, replacing
 
+STATES = {"Momentum": {"velocity_0"}, "Adam": {"moment1_0", "moment2_0", "beta1_pow_acc_0", "beta2_pow_acc_0"}}
+MASTER = "fp32_master_0"  # Paddle's name for the float32 copy of a parameter that is kept in 16 bits
+NAMES_TABLE = "StructuredToParameterName@@"  # an entry of paddle.save's, not a tensor
 
-def save_checkpoint(path, model, optimizer, schedule, *, epoch, best_state, **more):
-    """Write a checkpoint in one step; `epoch` is the 0-based index of the last finished epoch (-1: none)."""
+
+def save_checkpoint(path, model, optimizer, schedule, *, epoch, best_state, previous=None, **more):
+    """Write a checkpoint in one step; `epoch` is the 0-based index of the last finished epoch (-1: none).
+
+    `previous`: where the file that stood at `path` goes, so that a good one is there at every moment.
+    """
     state = {
         "model": model.state_dict(),
         "opt": optimizer.state_dict(),
@@ -24,10 +31,19 @@ def save_checkpoint(path, model, optimizer, schedule, *, epoch, best_state, **mo
     }
     with replacing(path) as temporary:
         paddle.save(state, str(temporary))
+        if previous and path.exists():
+            path.replace(previous)
 
 
-def _array(value):
-    return np.asarray(value[1] if isinstance(value, tuple) and len(value) == 2 else value)
+def _array(value, name, path):
+    """A checkpoint's tensor as an array; raises UserError where it is anything but numbers."""
+    try:
+        array = np.asarray(value[1] if isinstance(value, tuple) and len(value) == 2 else value)
+    except ValueError:
+        array = np.array(None)
+    if array.dtype.kind not in "fiub":
+        raise UserError(f"{path}: {name} is not an array of numbers")
+    return array
 
 
 def read_checkpoint(path):
@@ -44,14 +60,69 @@ def read_checkpoint(path):
     if not isinstance(weights, dict) or not weights:
         raise UserError(f"{path}: holds no model weights")
     for name, value in weights.items():
-        if name != "StructuredToParameterName@@" and _array(value).dtype.kind not in "fiub":
-            raise UserError(f"{path}: {name} is not an array of numbers")
+        if name != NAMES_TABLE:
+            _array(value, name, path)
     return state
 
 
-def weight_arrays(state):
+def newest_checkpoint(parent):
+    """(state, path, lines to log) of the newest run in the folder `parent` that has a usable checkpoint.
+
+    A run's previous.pdparams stands in for a last.pdparams that is damaged or missing. Raises UserError if there is none.
+    """
+    lines = []
+    for folder in sorted(Path(parent).glob("*"), reverse=True):
+        for path in (folder / "last.pdparams", folder / "previous.pdparams"):
+            if path.is_file():
+                try:
+                    return read_checkpoint(path), path, lines
+                except UserError as error:
+                    lines.append(f"{error}; falling back to the checkpoint before it")
+    problems = "".join(f" ({line.split(';')[0]})" for line in lines)
+    raise UserError(
+        f"{parent}: no run with a usable checkpoint to resume{problems}; start one without -r, or give one with -pp"
+    )
+
+
+def training_state(state, path, classes, sums):
+    """(epoch, best_state, progress, scaler) of a checkpoint to go on from; the last three None where it has none.
+
+    `progress` counts the batches of a started epoch and holds two lists of `sums` numbers. Odd values raise UserError.
+    """
+
+    def check(good, what):
+        if not good:
+            raise UserError(f"{path}: {what} is not what a training run saves; start from its weights: -pp, without -r")
+
+    def number(value, kinds, highest=2**53):
+        return isinstance(value, kinds) and not isinstance(value, bool) and 0 <= value <= highest
+
+    whole, real = (int, np.integer), (int, float, np.integer, np.floating)
+    epoch, best, progress, scaler = (state.get(key) for key in ("epoch", "best_state", "progress", "scaler"))
+    check(isinstance(epoch, whole) and not isinstance(epoch, bool) and -1 <= epoch < 2**31, "epoch")
+    if best is not None:
+        check(isinstance(best, dict) and {"acc_top1", "acc_top5", "cm"} <= best.keys(), "best_state")
+        check(all(number(best[key], real, 1) for key in ("acc_top1", "acc_top5")), "best_state's accuracy")
+        table = best["cm"]
+        fits = isinstance(table, np.ndarray) and table.shape == (classes, classes) and table.dtype.kind in "iuf"
+        check(fits or (isinstance(table, int) and table == 0), "best_state's confusion matrix cm")
+    if progress is not None:
+        check(isinstance(progress, dict), "progress")
+        check(all(number(progress.get(key), whole) for key in ("step", "metrics", "world")), "progress")
+        check(number(progress.get("seconds"), real), "progress")
+        for key in ("epoch", "window"):
+            part = progress.get(key)
+            check(
+                isinstance(part, list) and len(part) == sums and all(number(x, real) for x in part), f"progress.{key}"
+            )
+    if scaler is not None:
+        check(isinstance(scaler, dict) and all(isinstance(v, (*real, np.ndarray)) for v in scaler.values()), "scaler")
+    return int(epoch), best, progress, scaler
+
+
+def weight_arrays(state, path="checkpoint"):
     """{structured name: array} of a checkpoint's model part."""
-    return {name: _array(value) for name, value in state["model"].items() if name != "StructuredToParameterName@@"}
+    return {name: _array(value, name, path) for name, value in state["model"].items() if name != NAMES_TABLE}
 
 
 def _shorten(lines):
@@ -59,53 +130,70 @@ def _shorten(lines):
 
 
 def load_weights(model, state, path, skip=()):
-    """Put a checkpoint's weights into `model`, all but names that start with one of `skip`.
+    """Put a checkpoint's weights into `model`, all but names that start with one of `skip`; returns the names left out.
 
-    Raises UserError, model unchanged, naming the first ten entries that are missing, unexpected or of another shape.
+    Raises UserError, model unchanged, naming the first ten entries that are missing, unexpected, of another shape, or of
+    another skeleton graph.
     """
-    ours, theirs = model.state_dict(), weight_arrays(state)
-    kept = tuple(skip)
-    wrong = [f"{name} is missing" for name in ours if name not in theirs and not name.startswith(kept or "\0")]
+    ours, theirs = model.state_dict(), weight_arrays(state, path)
+    skipped = [name for name in ours if name.startswith(tuple(skip))]
+    wanted = {name: tensor for name, tensor in ours.items() if name not in skipped}
+    fixed = {name for name, tensor in wanted.items() if name.rsplit(".", 1)[-1] in ("A", "joints")}
+    wrong = [f"{name} is missing" for name in wanted if name not in theirs]
     wrong += [f"{name} is unexpected" for name in theirs if name not in ours]
-    wrong += [
-        f"{name} is {theirs[name].shape}, needed {tuple(ours[name].shape)}"
-        for name in ours
-        if name in theirs and not name.startswith(kept or "\0") and theirs[name].shape != tuple(ours[name].shape)
-    ]
+    for name in (name for name in wanted if name in theirs):
+        if theirs[name].shape != tuple(wanted[name].shape):
+            wrong.append(f"{name} is {theirs[name].shape}, needed {tuple(wanted[name].shape)}")
+        elif name in fixed and not np.allclose(theirs[name], wanted[name].astype("float32").numpy(), atol=1e-2):
+            wrong.append(f"{name} is of another skeleton graph")
     if wrong:
         raise UserError(
             f"{path}: does not fit this configuration's network, {len(wrong)} entries differ: {_shorten(wrong)}"
         )
-    chosen = {name: value for name, value in theirs.items() if not name.startswith(kept or "\0")}
+    chosen = {name: theirs[name] for name in wanted}
     bad = [name for name, value in chosen.items() if value.dtype.kind == "f" and not np.isfinite(value).all()]
     if bad:
         raise UserError(f"{path}: {len(bad)} entries hold values that are not finite: {_shorten(bad)}")
     for name, value in chosen.items():
         ours[name].set_value(value.astype(str(ours[name].dtype).rsplit(".", 1)[-1]))
+    return skipped
 
 
 def load_optimizer(optimizer, model, state, path):
     """Put a checkpoint's optimizer state into `optimizer`, through structured names: model[name][0] -> opt[that + suffix].
 
-    Raises UserError, naming the first ten entries, where a parameter's state is missing or of another shape.
+    Raises UserError, naming the first ten entries, where a parameter's state is missing, of another shape or not finite.
     """
-    saved, wrong, found = state.get("opt"), [], {}
+    saved, wrong, found, masters = state.get("opt"), [], {}, {}
     if not isinstance(saved, dict):
         raise UserError(f"{path}: holds no optimizer state; start from its weights with -pp, without -r")
-    suffixes = {str(key).split(".", 1)[-1].split("_", 2)[-1] for key in saved if "." in str(key)}
-    trained = [(name, p) for name, p in model.named_parameters() if not p.stop_gradient]
-    for name, parameter in trained:
+    kind, weights = type(optimizer).__name__, saved.get("master_weights")
+    weights = weights if isinstance(weights, dict) else {}
+    others = [other for other, suffixes in STATES.items() if any(str(key).endswith(tuple(suffixes)) for key in saved)]
+    if kind in STATES and others and kind not in others:
+        raise UserError(f"{path}: its optimizer is {others[0]}, not {kind}; choose that of the checkpoint with -o")
+    for name, parameter in model.named_parameters():
+        if parameter.stop_gradient:
+            continue
         entry = state["model"].get(name)
         old = entry[0] if isinstance(entry, tuple) else None
-        mine = {suffix: saved[f"{old}_{suffix}"] for suffix in suffixes if f"{old}_{suffix}" in saved}
-        if not mine or any(_array(v).size not in (1, parameter.size) for v in mine.values()):
-            wrong.append(f"{name} {'is of another shape' if mine else 'has none'}")
-        found.update({f"{parameter.name}_{suffix}": paddle.to_tensor(_array(value)) for suffix, value in mine.items()})
-    expected = {"Momentum": "velocity_0", "Adam": "moment1_0"}.get(type(optimizer).__name__)
-    if expected and not any(suffix.endswith(expected) for suffix in suffixes):
-        raise UserError(
-            f"{path}: its optimizer is not {type(optimizer).__name__}; choose that of the checkpoint with -o"
-        )
+        inner = f"{MASTER}_" if old in weights else ""
+        mine = {s: saved.get(f"{old}_{inner}{s}") for s in STATES[kind]}
+        values = {s: _array(value, f"opt of {name}", path) for s, value in mine.items() if value is not None}
+        if inner:
+            values[MASTER] = _array(weights[old], f"master weight of {name}", path)
+        if len(values) < len(mine) + bool(inner):
+            wrong.append(f"{name} has none")
+        elif any(v.size != 1 if "pow" in s else v.shape != tuple(parameter.shape) for s, v in values.items()):
+            wrong.append(f"{name} is of another shape")
+        elif not all(np.isfinite(v).all() for v in values.values()):
+            wrong.append(f"{name} is not finite")
+        else:
+            tensors = {suffix: paddle.to_tensor(value.astype("float32")) for suffix, value in values.items()}
+            if inner:
+                masters[parameter.name] = tensors.pop(MASTER)
+                masters[parameter.name].name = f"{parameter.name}_{MASTER}"
+            found.update({f"{parameter.name}_{inner}{suffix}": tensor for suffix, tensor in tensors.items()})
     if wrong:
         raise UserError(f"{path}: optimizer state differs in {len(wrong)} parameters: {_shorten(wrong)}")
-    optimizer.set_state_dict(found)
+    optimizer.set_state_dict({**found, **({"master_weights": masters} if masters else {})})

@@ -87,7 +87,8 @@ def write_split(folder, split, count, *, classes=4, seed=0, frames=300):
         data[i, label % 3] += np.sin(time * (1 + label))[:, None, None]
     folder.mkdir(parents=True, exist_ok=True)
     np.save(folder / f"{split}_data.npy", data)
-    names = [f"S001C001P{i + 1:03}R001A{label + 1:03}.skeleton" for i, label in enumerate(labels)]
+    place = "S002C002P001" if split == "train" else "S001C001P003"  # on its side of every data set's split
+    names = [f"{place}R{i + 1:03}A{label + 1:03}.skeleton" for i, label in enumerate(labels)]
     with open(folder / f"{split}_label.pkl", "wb") as file:
         pickle.dump((names, labels, [frames] * count), file, 4)
 

@@ -75,11 +75,58 @@ def test_a_checkpoint_of_another_network_says_what_differs(small_network, tmp_pa
         load_weights(small_network(layer_type="Sep"), read_checkpoint(tmp_path / "c"), "c")
 
 
-def test_the_classifier_can_be_left_out(small_network, tmp_path):
+def test_the_classifier_can_be_left_out_and_nothing_else_is(small_network, tmp_path):
     model = small_network()
+    step(model, make(model)[0], 0)
     save_checkpoint(tmp_path / "c", model, *make(model), epoch=0, best_state={})
     other = small_network(num_classes=7)
-    load_weights(other, read_checkpoint(tmp_path / "c"), "c", skip=("classifier.fc",))
+    before = other.classifier.fc.weight.numpy().copy()
+    left_out = load_weights(other, read_checkpoint(tmp_path / "c"), "c", skip=("classifier.fc",))
+    assert left_out == ["classifier.fc.weight", "classifier.fc.bias"]
+    np.testing.assert_array_equal(other.classifier.fc.weight.numpy(), before)
+    for (name, a), b in zip(model.state_dict().items(), other.state_dict().values(), strict=True):
+        assert name in left_out or np.array_equal(a.numpy(), b.numpy()), name
+
+
+@pytest.mark.parametrize("att_type, part", [("stja", r"conv\.A is of another skeleton graph"), ("pa", "joints is of another")])
+def test_a_checkpoint_of_another_skeleton_says_so(small_network, att_type, part):
+    from dataset.graph import Graph
+    from model import EfficientGCN
+
+    model = small_network(att_type=att_type)
+    weights = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
+    load_weights(model, {"model": weights}, "c")
+    graph = Graph("star", ((0, 2), (1, 2)), (2, 2, 2), {"one": (0,), "two": (1, 2)}, 2)
+    args = {
+        "model_type": "EfficientGCN-B0", "stem_channel": 8, "block_args": [[16, 1, 0.5], [16, 2, 1]], "fusion_stage": 1,
+        "act_type": "swish", "att_type": att_type, "layer_type": "SG", "drop_prob": 0.0, "kernel_size": [5, 2],
+        "scale_args": [1.2, 1.35], "expand_ratio": 2, "reduct_ratio": 2, "bias": True, "edge": True}
+    with pytest.raises(UserError, match=part):
+        load_weights(EfficientGCN((3, 6, 8, 3, 2), 4, graph.adjacency(), graph.part_of_joint, **args), {"model": weights}, "c")
+
+
+def test_master_weights_of_16_bit_parameters_find_their_parameters_again(tmp_path):
+    def sixteen_bits():  # as --amp O2 on a GPU; a CPU has no step in 16 bits, but makes the optimizer's state
+        layer = paddle.nn.Linear(3, 4)
+        layer.to(dtype="float16")
+        schedule = paddle.optimizer.lr.LambdaDecay(0.1, lambda n: 1.0)
+        return layer, paddle.optimizer.Momentum(schedule, parameters=layer.parameters(), multi_precision=True), schedule
+
+    def make_state(layer, optimizer):
+        optimizer._create_accumulators(paddle.base.framework.default_main_program().global_block(), layer.parameters())
+        state = optimizer.state_dict()
+        key = f"{layer.weight.name}_fp32_master_0_velocity_0"
+        return state[key], state["master_weights"][layer.weight.name]
+
+    first, optimizer, schedule = sixteen_bits()
+    velocity, master = make_state(first, optimizer)
+    velocity.set_value(np.arange(12, dtype="float32").reshape(3, 4))
+    master.set_value(master.numpy() + 1e-6)  # what 16 bits can't hold
+    save_checkpoint(tmp_path / "c", first, optimizer, schedule, epoch=0, best_state=None)
+    second, other, _ = sixteen_bits()
+    load_optimizer(other, second, read_checkpoint(tmp_path / "c"), "c")
+    for before, after in zip((velocity, master), make_state(second, other), strict=True):
+        np.testing.assert_array_equal(after.numpy(), before.numpy())
 
 
 def test_another_optimizer_is_named(small_network, tmp_path):
@@ -87,7 +134,7 @@ def test_another_optimizer_is_named(small_network, tmp_path):
     optimizer, schedule = make(model, "Adam")
     step(model, optimizer, 0)
     save_checkpoint(tmp_path / "c", model, optimizer, schedule, epoch=0, best_state={})
-    with pytest.raises(UserError, match="optimizer is not Momentum"):
+    with pytest.raises(UserError, match="optimizer is Adam, not Momentum"):
         load_optimizer(make(model)[0], model, read_checkpoint(tmp_path / "c"), "c")
 
 
@@ -99,7 +146,8 @@ def test_weights_that_are_not_finite_are_named_and_not_loaded(small_network):
         load_weights(model, {"model": weights}, "c")
 
 
-@pytest.mark.parametrize("value", [{}, {"model": {}}, {"model": 3}, [1], {"model": {"a": "text"}}, {"model": {"a": [{}]}}], ids=str)
+@pytest.mark.parametrize(
+    "value", [{}, {"model": {}}, {"model": 3}, [1], {"model": {"a": "text"}}, {"model": {"a": [{}]}}], ids=str)
 def test_files_without_weights_are_one_clear_line(tmp_path, value):
     (tmp_path / "c").write_bytes(pickle.dumps(value))
     with pytest.raises(UserError, match=str(tmp_path / "c")):

@@ -31,7 +31,7 @@ def test_a_sample_is_features_label_and_name(feeder, folder):
     features, label, name = feeder[5]
     raw = np.load(folder / "train_data.npy")[5, :, :8]
     np.testing.assert_array_equal(features, branch_features(raw, NTU))
-    assert (label, name) == (1, "S001C001P006R001A002.skeleton")
+    assert (label, name) == (1, "S002C002P001R006A002.skeleton")
 
 
 def test_a_batch_is_its_samples(feeder):

@@ -1,0 +1,69 @@
+"""What the processes of one job do together. With one process every function returns at once."""
+
+from contextlib import contextmanager
+
+import numpy as np
+import paddle
+import paddle.distributed as dist
+
+from utils import UserError
+
+
+@contextmanager
+def _together():
+    try:
+        yield
+    except RuntimeError as error:  # gloo and NCCL have no type of their own for a lost connection
+        reason = str(error).strip().splitlines()[-1]
+        raise UserError(
+            "another process of this job has ended, or did not answer: its workerlog in the launcher's --log_dir says why; "
+            f"go on with the same command and -r ({reason})"
+        ) from error
+
+
+def gather(array):
+    """Rows of `array` (n, ...) of all ranks, one rank after another; ranks may have different n."""
+    if dist.get_world_size() == 1:
+        return array
+    counts, rows = [], []
+    with _together():
+        dist.all_gather(counts, paddle.to_tensor([len(array)]))
+        counts = [int(count.item()) for count in counts]
+        padded = np.concatenate([array, np.zeros((max(counts) - len(array), *array.shape[1:]), array.dtype)])
+        dist.all_gather(rows, paddle.to_tensor(padded))
+    return np.concatenate([part.numpy()[:count] for part, count in zip(rows, counts, strict=True)])
+
+
+def total(numbers):
+    """Sums of a list of numbers over all ranks, the same list on each of them."""
+    if dist.get_world_size() == 1:
+        return [float(number) for number in numbers]
+    sums = paddle.to_tensor(np.array(numbers, "float64"))
+    with _together():
+        dist.all_reduce(sums)
+    return sums.tolist()
+
+
+def average_gradients(parameters):
+    """Put the mean over all ranks in place of each gradient; all ranks must have gradients for the same parameters.
+
+    One exchange of all gradients, once an optimizer step: the network's are about a megabyte, too few for parts to overlap
+    with the backward pass, and batches that are accumulated or left out need no special case.
+    """
+    if dist.get_world_size() == 1:
+        return
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    flat = paddle.concat([g.flatten().astype("float32") for g in gradients])
+    with _together():
+        dist.all_reduce(flat)
+    parts = (flat / dist.get_world_size()).split([g.size for g in gradients])
+    for gradient, part in zip(gradients, parts, strict=True):
+        paddle.assign(part.reshape(gradient.shape).astype(gradient.dtype), gradient)
+
+
+def broadcast(tensors):
+    """Give all ranks rank 0's values, in place."""
+    if dist.get_world_size() > 1:
+        with _together():
+            for tensor in tensors:
+                dist.broadcast(tensor, 0)

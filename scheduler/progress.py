@@ -1,0 +1,90 @@
+"""How far a run is: figures to metrics.jsonl and TensorBoard, what a batch costs, time that is left. No Paddle."""
+
+import json
+import time
+from pathlib import Path
+
+from utils import UserError
+
+
+class Recorder:
+    """Figures of a run, to metrics.jsonl (a JSON object a line) and TensorBoard. `folder` None: nowhere."""
+
+    def __init__(self, folder=None, position=0):
+        """Continue after the first `position` bytes of metrics.jsonl: what a resumed run will do again is cut off.
+
+        Raises UserError where what is kept are not such figures.
+        """
+        self.path = Path(folder) / "metrics.jsonl" if folder is not None else None
+        if folder is None:
+            return
+        from tensorboardX import SummaryWriter
+
+        kept = self.path.read_bytes()[:position] if position and self.path.exists() else b""
+        kept = kept[: kept.rfind(b"\n") + 1]
+        try:
+            records = [json.loads(line) for line in kept.splitlines()]
+            with open(self.path, "ab") as file:
+                file.truncate(len(kept))
+            self.board = SummaryWriter(str(folder), purge_step=0)  # TensorBoard forgets what earlier files hold
+            for record in records:
+                self._plot(record)
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
+            raise UserError(f"{self.path}: not the figures of a run ({error}); move the file away") from error
+
+    @property
+    def position(self):
+        return self.path.stat().st_size if self.path else 0
+
+    def _plot(self, record):
+        step = record.get("step", record["epoch"])
+        for key, value in record.items():
+            if key not in ("step", "epoch"):
+                self.board.add_scalar(f"{'step' if 'step' in record else 'epoch'}/{key}", value, step)
+
+    def add(self, **record):
+        """Write one record; it has `epoch` (from 1) and, for figures of single steps, `step` (from 1 over the whole run)."""
+        if self.path:
+            with open(self.path, "a", encoding="utf-8") as file:
+                file.write(json.dumps(record) + "\n")
+            self._plot(record)
+
+
+SUMS = 5  # of a stretch of training: loss, samples that gave it, top-1 hits, top-5 hits, batches left out
+
+
+def averages(sums, prefix=""):
+    """{loss, top1, top5}: means over the samples of SUMS sums; empty where every batch was left out."""
+    loss, samples, top1, top5, _ = sums
+    values = {"loss": loss, "top1": top1, "top5": top5}
+    return {prefix + name: value / samples for name, value in values.items() if samples}
+
+
+class Meter:
+    """Seconds that batches take, in all and waiting for data."""
+
+    def __init__(self):
+        self.batches, self.waited = 0, 0.0
+        self.fetch()
+
+    def fetch(self):
+        """A batch is asked for."""
+        self.asked = time.time()
+
+    def fetched(self):
+        self.waited += time.time() - self.asked
+        self.batches += 1
+
+    def mark(self):
+        return self.batches, self.waited, time.time()
+
+    def since(self, mark):
+        """(seconds waited, seconds in all) a batch since `mark()` gave this mark; batches there must be."""
+        batches = self.batches - mark[0]
+        return (self.waited - mark[1]) / batches, (time.time() - mark[2]) / batches
+
+
+def duration(seconds):
+    """Text like 00d-13h-58m-48s."""
+    minutes, seconds = divmod(int(seconds), 60)
+    return f"{minutes // 1440:02d}d-{minutes // 60 % 24:02d}h-{minutes % 60:02d}m-{seconds:02d}s"
