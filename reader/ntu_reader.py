@@ -15,6 +15,8 @@ from typing import NamedTuple
 import numpy as np
 import simdjson
 
+from utils import printable
+
 MAX_BODIES, NUM_BODIES, NUM_JOINTS, NUM_AXES = 4, 2, 25, 3
 MAX_FRAMES = 300  # the longest recording that a data set holds, and the frames of a sample
 BODY_FIELDS, JOINT_FIELDS = 10, 12
@@ -51,11 +53,6 @@ class SampleName(NamedTuple):
     performer: int
     replication: int
     action: int
-
-
-def printable(text):
-    """A path or bytes as text on one line, whatever a file name or a damaged file brings."""
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in os.fsdecode(text))
 
 
 def parse_name(name):

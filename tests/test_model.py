@@ -64,7 +64,8 @@ def test_every_stage_gives_the_published_maps(network, golden):
     for name in stages:
         assert list(maps[name].shape) == expected[f"shape/{name}"].tolist(), name
         wanted = expected[f"channel_mean/{name}"]
-        np.testing.assert_allclose(maps[name].numpy().mean((2, 3)), wanted, atol=1e-4 * max(1, np.abs(wanted).max()), err_msg=name)
+        tolerance = 1e-4 * max(1, np.abs(wanted).max())
+        np.testing.assert_allclose(maps[name].numpy().mean((2, 3)), wanted, atol=tolerance, err_msg=name)
 
 
 def test_named_weights_give_the_stored_logits(small_network):

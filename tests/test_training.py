@@ -51,7 +51,7 @@ def scores():
 def test_top_k_counts_labels_among_the_k_largest():
     s = scores()
     for k in (1, 5):
-        by_hand = [label in sorted(range(7), key=lambda c: -row[c])[:k] for row, label in zip(s.logits, s.labels)]
+        by_hand = [label in sorted(range(7), key=lambda c: -row[c])[:k] for row, label in zip(s.logits, s.labels, strict=True)]
         assert s.hits(k).tolist() == by_hand
 
 

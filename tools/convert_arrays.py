@@ -95,15 +95,11 @@ def convert(source, config):
     shape = (data.num_channel, data.num_frame, num_joints, data.num_person)
     samples = {split: find_samples(Path(source) / split, classes) for split in SPLITS}
     folder = split_paths(data.root_folder, data.transform, config.dataset, "train")[0].parent
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with replacing_folder(folder) as new:
-            for split, chosen in samples.items():
-                cut = write_split(chosen, new / f"{split}_data.npy", new / f"{split}_label.pkl", shape)
-                used = f"{len({label for _, label in chosen})} of {len(classes)} classes"
-                report.append(f"{split}: {len(chosen)} samples of {used}, {cut} cut to {shape[1]} frames")
-    except OSError as error:
-        raise UserError(f"{folder}: can't be written ({error.strerror or error})") from error
+    with replacing_folder(folder) as new:
+        for split, chosen in samples.items():
+            cut = write_split(chosen, new / f"{split}_data.npy", new / f"{split}_label.pkl", shape)
+            used = f"{len({label for _, label in chosen})} of {len(classes)} classes"
+            report.append(f"{split}: {len(chosen)} samples of {used}, {cut} cut to {shape[1]} frames")
     return [*report, f"Written: {folder}"]
 
 
