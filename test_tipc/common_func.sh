@@ -6,6 +6,7 @@ set -uo pipefail # no -e: a step may fail, which is counted
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 modes=(lite_train_lite_infer lite_train_whole_infer whole_train_whole_infer whole_infer)
 demo_mark="synthetic demo data" # in the tiny.txt of a data set that prepare.sh made up
+keys=() values=()
 export PYTHONUNBUFFERED=1 # what a step prints is seen, and kept, in its order
 
 fail() {
@@ -26,38 +27,33 @@ one_of() { # WORD LIST...: whether WORD is in the list
 
 # ---------------------------------------------------------------- configuration files
 
-read_config() { # FILE COUNT: its lines into `lines`; their numbers count from 1
+read_config() { # FILE COUNT: what stands before and after the first colon of its lines, into `keys` and `values`;
+    # lines count from 1; blanks around a value go; of a per-mode value (MODE=...|MODE=...) this mode's is taken, or null
     [[ -f $1 ]] || fail "$1: no such configuration file"
+    local lines i text entry entries
     mapfile -t -O 1 lines < <(tr -d '\r' <"$1")
     ((${#lines[@]} >= $2)) || fail "$1: has ${#lines[@]} lines, needed are $2"
-    local i
     for ((i = 1; i <= $2; i++)); do
         [[ ${lines[i]} == *:* || ${lines[i]} == '##' || ${lines[i]} == ===* ]] ||
             fail "$1: line $i is not key:value (${lines[i]})"
+        keys[i]=${lines[i]%%:*}
+        text=${lines[i]#*:}
+        IFS='|' read -r -a entries <<<"$text"
+        if one_of "${text%%=*}" "${modes[@]}"; then
+            text=null
+            for entry in "${entries[@]}"; do
+                [[ ${entry%%=*} != "$mode" ]] || text=${entry#*=}
+            done
+        fi
+        text=${text#"${text%%[! ]*}"}
+        values[i]=${text%"${text##*[! ]}"}
     done
-    python=$(value 3)
+    model_name=${values[2]} python=${values[3]}
     [[ -n $(type -P "$python") ]] || fail "$1: line 3: no program $python on PATH"
 }
 
-key() { # N: what stands before the first colon of line N
-    echo "${lines[$1]%%:*}"
-}
-
-value() { # N: what stands after the first colon of line N, without blanks around it; of a per-mode value, this mode's
-    local text=${lines[$1]#*:} entry entries
-    IFS='|' read -r -a entries <<<"$text"
-    if one_of "${entries[0]%%=*}" "${modes[@]}"; then
-        text=null
-        for entry in "${entries[@]}"; do
-            [[ ${entry%%=*} != "$mode" ]] || text=${entry#*=}
-        done
-    fi
-    text=${text#"${text%%[! ]*}"}
-    echo "${text%"${text##*[! ]}"}"
-}
-
 items() { # N NAME: the value of line N, split at |, into the array NAME
-    IFS='|' read -r -a "$2" <<<"$(value "$1")"
+    IFS='|' read -r -a "$2" <<<"${values[$1]}"
 }
 
 # ---------------------------------------------------------------- commands, built in the array `words`
@@ -70,6 +66,10 @@ add_words() { # TEXT: its words; quotes hold words with blanks together
 
 add_flag() { # KEY VALUE: KEY=VALUE, nothing where one of them is null or empty
     [[ -z $1 || $1 == null || -z $2 || $2 == null ]] || words+=("$1=$2")
+}
+
+add_line() { # N: line N's flag with its value
+    add_flag "${keys[$1]}" "${values[$1]}"
 }
 
 # ---------------------------------------------------------------- steps, each with its line in `status_log`

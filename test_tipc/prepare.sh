@@ -24,13 +24,13 @@ one_of "$mode" "${modes[@]}" train eval || fail "mode $mode: choose from ${modes
 cd "$root" || exit
 read_config "$config" 51
 
-inner=$(dirname "$(value 48)")                  # ROOT/original/ntu-xsub
-data_root=$(dirname "$(dirname "$inner")")      # ROOT, where the configuration looks
+inner=$(dirname "${values[48]}")           # ROOT/original/ntu-xsub
+data_root=$(dirname "$(dirname "$inner")") # ROOT, where the configuration looks
 inner=${inner#"$data_root"/}
 dataset=$(basename "$inner")
 transform=$([[ $inner == transformed/* ]] && echo True || echo False)
 save_dir=${save_dir:-$data_root}
-log="./log/$(value 2)/$mode" status_log="./log/$(value 2)/$mode/results_python.log"
+log="./log/$model_name/$mode" status_log="./log/$model_name/$mode/results_python.log"
 mkdir -p "$log" "$save_dir" || exit
 
 link_save_dir() { # let the configuration find SAVE_DIR where it looks
@@ -69,7 +69,7 @@ link_whole() { # SPLIT: instead of the small one just made, without copying it
 find_weights() { # what an earlier mode left in ./log, the whole ones first, the newest of each, into `weights`
     local earlier found
     for earlier in whole_train_whole_infer lite_train_whole_infer lite_train_lite_infer; do
-        for found in "./log/$(value 2)/$earlier"/*/"$(value 11)"; do
+        for found in "./log/$model_name/$earlier"/*/"${values[11]}"; do
             [[ ! -f $found ]] || [[ -n $weights && $weights -nt $found ]] || weights=$found
         done
         [[ -z $weights ]] || return 0
@@ -79,11 +79,11 @@ find_weights() { # what an earlier mode left in ./log, the whole ones first, the
 
 train_one_epoch() { # into `weights`
     words=("$python")
-    add_words "$(value 16)"
-    add_flag "$(key 8)" "$log/one_epoch"
-    add_flag "$(key 7)" 1
+    add_words "${values[16]}"
+    add_flag "${keys[8]}" "$log/one_epoch"
+    add_flag "${keys[7]}" 1
     mkdir -p "$log/one_epoch" || exit
-    step "$log/one_epoch/train.log" && weights="$log/one_epoch/$(value 11)"
+    step "$log/one_epoch/train.log" && weights="$log/one_epoch/${values[11]}"
 }
 
 put_weights() { # where the first item of line 37 is
@@ -94,7 +94,7 @@ put_weights() { # where the first item of line 37 is
     elif find_weights; then
         note "Weights: $weights, of an earlier mode"
     else
-        note "Weights: none given, none in ./log/$(value 2): training one epoch on a few samples"
+        note "Weights: none given, none in ./log/$model_name: training one epoch on a few samples"
         train_one_epoch || exit 1
     fi
     mkdir -p "$(dirname "${models[0]}")" || exit

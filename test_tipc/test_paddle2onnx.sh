@@ -9,7 +9,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/common_func.sh"
 config=$(given_path "$1") mode=paddle2onnx
 cd "$root" || exit
 read_config "$config" 13
-log="./log/$(value 2)/$mode" status_log="./log/$(value 2)/$mode/results_paddle2onnx.log"
+log="./log/$model_name/$mode" status_log="./log/$model_name/$mode/results_paddle2onnx.log"
 
 find_program() { # the first of the folders of line 5 that holds a program of line 6, into `folder` and `program`
     local folders programs
@@ -23,26 +23,22 @@ find_program() { # the first of the folders of line 5 that holds a program of li
     return 1
 }
 
-add_words_of() { # N: line N's flag with its value
-    add_flag "$(key "$1")" "$(value "$1")"
-}
-
 words=()
-add_words "$(value 4)"
+add_words "${values[4]}"
 [[ -n $(type -P "${words[0]}") ]] || fail "no program ${words[0]} on PATH: pip install '.[onnx]'"
-find_program || fail "no exported program in $(value 5): run bash test_tipc/test_train_inference_python.sh first"
-[[ -f $(value 13) ]] || fail "$(value 13): no such data; run bash test_tipc/prepare.sh first"
-mkdir -p "$log" "$(dirname "$(value 8)")" || exit
+find_program || fail "no exported program in ${values[5]}: run bash test_tipc/test_train_inference_python.sh first"
+[[ -f ${values[13]} ]] || fail "${values[13]}: no such data; run bash test_tipc/prepare.sh first"
+mkdir -p "$log" "$(dirname "${values[8]}")" || exit
 note "== $(date '+%F %T') $config, $folder/$program"
 
-add_flag "$(key 5)" "$folder"
-add_flag "$(key 6)" "$program"
-for line in {7..10}; do add_words_of "$line"; done
+add_flag "${keys[5]}" "$folder"
+add_flag "${keys[6]}" "$program"
+for line in {7..10}; do add_line "$line"; done
 if step "$log/paddle2onnx.log"; then
     words=("$python")
-    add_words "$(value 11)"
-    add_flag "$(key 12)" "$(value 8)"
-    add_words_of 13
+    add_words "${values[11]}"
+    add_flag "${keys[12]}" "${values[8]}"
+    add_line 13
     add_flag --output "$log/paddle2onnx_infer_cpu.jsonl"
     step "$log/paddle2onnx_infer_cpu.log"
 else

@@ -12,8 +12,9 @@ one_of "$mode" "${modes[@]}" || fail "mode $mode: choose from ${modes[*]}"
 (($# == 2)) || [[ $mode == whole_infer ]] || fail "GPU $3: goes with whole_infer; the others take line 4 of CONFIG"
 cd "$root" || exit
 read_config "$config" 51
-log="./log/$(value 2)/$mode" status_log="./log/$(value 2)/$mode/results_python.log"
-data=$(value "$([[ $mode == whole_infer ]] && echo 48 || echo 12)")
+log="./log/$model_name/$mode" status_log="./log/$model_name/$mode/results_python.log"
+data=${values[12]}
+[[ $mode != whole_infer ]] || data=${values[48]}
 [[ -f $data ]] || fail "$data: no such data; run bash test_tipc/prepare.sh $config $mode"
 gpus=$("$python" -c 'import paddle
 print(paddle.device.cuda.device_count() if paddle.is_compiled_with_cuda() else 0)' 2>/dev/null | tail -n 1) ||
@@ -25,16 +26,16 @@ infer() { # MODEL_FOLDER LOG_NAME FLAG VALUE ...: one inference; other flags are
     local model=$1 name=$2
     shift 2
     words=("$python")
-    add_words "$(value 40)"
+    add_words "${values[40]}"
     while (($#)); do
         add_flag "$1" "$2"
         shift 2
     done
-    add_flag "$(key 47)" "$model"
-    add_flag "$(key 48)" "$data"
-    [[ $(value 49) == null ]] || add_flag "$(key 49)" "$name.$(value 49)"
-    add_flag "$(key 50)" "$(value 50)"
-    add_flag "$(key 51)" "$(value 51)"
+    add_flag "${keys[47]}" "$model"
+    add_flag "${keys[48]}" "$data"
+    [[ ${values[49]} == null ]] || add_flag "${keys[49]}" "$name.${values[49]}"
+    add_line 50
+    add_line 51
     step "$name.log"
 }
 
@@ -45,8 +46,8 @@ infer_on_cpu() { # MODEL_FOLDER LOG_FOLDER GPU_FLAG
         for thread in "${threads[@]}"; do
             for size in "${sizes[@]}"; do
                 name="python_infer_cpu_usemkldnn_${onednn}_threads_${thread}_precision_${precision}_batchsize_$size"
-                infer "$1" "$2/$name" "$(key 41)" "$3" "$(key 42)" "$onednn" "$(key 43)" "$thread" \
-                    "$(key 44)" "$size" "$(key 46)" "$precision"
+                infer "$1" "$2/$name" "${keys[41]}" "$3" "${keys[42]}" "$onednn" "${keys[43]}" "$thread" \
+                    "${keys[44]}" "$size" "${keys[46]}" "$precision"
             done
         done
     done
@@ -59,7 +60,7 @@ infer_on_gpu() { # MODEL_FOLDER LOG_FOLDER GPU_FLAG
             [[ $precision == fp32 || $precision$tensorrt == fp16True ]] || continue # int8: no quantised network here
             for size in "${sizes[@]}"; do
                 infer "$1" "$2/python_infer_gpu_usetrt_${tensorrt}_precision_${precision}_batchsize_$size" \
-                    "$(key 41)" "$3" "$(key 45)" "$tensorrt" "$(key 46)" "$precision" "$(key 44)" "$size"
+                    "${keys[41]}" "$3" "${keys[45]}" "$tensorrt" "${keys[46]}" "$precision" "${keys[44]}" "$size"
             done
         done
     done
@@ -77,7 +78,7 @@ infer_all() { # MODEL_FOLDER LOG_FOLDER: every combination of lines 41 to 46
         if [[ $flag == False || $flag == cpu ]]; then
             infer_on_cpu "$@" "$flag"
         elif ((gpus == 0)); then
-            note "Skipped: inference with $(key 41)=$flag, for this machine has no GPU that $python can use"
+            note "Skipped: inference with ${keys[41]}=$flag, for this machine has no GPU that $python can use"
         else
             infer_on_gpu "$@" "$flag"
         fi
@@ -87,20 +88,20 @@ infer_all() { # MODEL_FOLDER LOG_FOLDER: every combination of lines 41 to 46
 export_and_infer() { # COMMAND WEIGHTS MODEL_FOLDER LOG_FOLDER
     words=("$python")
     add_words "$1"
-    add_flag "$(key 29)" "$2"
-    add_flag "$(key 28)" "$3"
+    add_flag "${keys[29]}" "$2"
+    add_flag "${keys[28]}" "$3"
     step "$4/export.log" || { note "Skipped: inference of $3, for its export failed"; return; }
     infer_all "$3" "$4"
 }
 
 choose_epochs() { # those of line 7, or an override, which is said
     local mark="${data%/*}/tiny.txt"
-    epochs=$(value 7)
+    epochs=${values[7]}
     if [[ -n ${MAX_EPOCH:-} ]]; then
-        note "Note: $(key 7) $epochs -> $MAX_EPOCH, by MAX_EPOCH"
+        note "Note: ${keys[7]} $epochs -> $MAX_EPOCH, by MAX_EPOCH"
         epochs=$MAX_EPOCH
     elif [[ $mode == whole_train* ]] && grep -qs "$demo_mark" "$mark"; then
-        note "Note: $(key 7) $epochs -> 1, for ${data%/*} holds $demo_mark; MAX_EPOCH=N chooses another"
+        note "Note: ${keys[7]} $epochs -> 1, for ${data%/*} holds $demo_mark; MAX_EPOCH=N chooses another"
         epochs=1
     fi
 }
@@ -120,29 +121,28 @@ skip_row() { # CARDS: say why a row of line 4 is not run here, if it is not
 
 train_row() { # CARDS CARD_FLAG PRECISION TRAINER LINE: train with line LINE, then evaluate, export and infer
     local row="$log/$4_gpus_$1_autocast_$3" weights
-    weights="$row/$(value 11)"
+    weights="$row/${values[11]}"
     mkdir -p "$row" || exit
     words=("$python")
     [[ $1 != *,* ]] || words+=(-m paddle.distributed.launch "--gpus=$1" "--log_dir=$row/launch")
-    add_words "$(value "$5")"
-    add_flag "$(key 5)" "$2"
-    add_flag "$(key 8)" "$row"
-    add_flag "$(key 7)" "$epochs"
-    add_flag "$(key 10)" "$(value 10)"
-    add_flag "$(key 6)" "$3"
-    add_flag "$(key 9)" "$(value 9)"
-    add_flag "$(key 13)" "$(value 13)"
+    add_words "${values[$5]}"
+    add_flag "${keys[5]}" "$2"
+    add_flag "${keys[8]}" "$row"
+    add_flag "${keys[7]}" "$epochs"
+    add_line 10
+    add_flag "${keys[6]}" "$3"
+    add_line 9
+    add_line 13
     step "$row/train.log" || { note "Skipped: what follows the training of $row, for it failed"; return; }
     [[ -f $weights ]] || fail "$weights: training did not write it, which line 11 of $config says"
-    if [[ $(value 24) != null ]]; then
+    if [[ ${values[24]} != null ]]; then
         words=("$python")
-        add_words "$(value 24)"
-        add_flag "$(key 5)" "${2%%,*}"
-        add_flag "$(key 25)" "$weights"
+        add_words "${values[24]}"
+        add_flag "${keys[5]}" "${2%%,*}"
+        add_flag "${keys[25]}" "$weights"
         step "$row/eval.log"
     fi
-    [[ $(value $(($5 + 14))) != null ]] || return
-    export_and_infer "$(value $(($5 + 14)))" "$weights" "$row" "$row"
+    [[ ${values[$5 + 14]} == null ]] || export_and_infer "${values[$5 + 14]}" "$weights" "$row" "$row"
 }
 
 train_all() {
@@ -156,7 +156,7 @@ train_all() {
         for precision in "${precisions_[@]}"; do
             for trainer in "${trainers[@]}"; do
                 for line in {16..21}; do
-                    [[ $(key "$line") == "$trainer" && $(value "$line") != null ]] || continue
+                    [[ ${keys[line]} == "$trainer" && ${values[line]} != null ]] || continue
                     train_row "${cards[i]}" "${flags[i]:-null}" "$precision" "$trainer" "$line"
                 done
             done

@@ -159,7 +159,7 @@ def read_values(tmp_path, text, expression, mode=LITE):
 )
 def test_a_line_is_split_at_the_first_colon_and_by_mode(tmp_path, line, key, value):
     text = f"===head===\nmodel_name:x\npython:bash\n{line}\r\n"
-    assert read_values(tmp_path, text, 'echo "<$(key 4)>"; echo "<$(value 4)>"') == [f"<{key}>", f"<{value}>"]
+    assert read_values(tmp_path, text, 'echo "<${keys[4]}>"; echo "<${values[4]}>"') == [f"<{key}>", f"<{value}>"]
 
 
 def test_flags_are_joined_and_null_drops_them_and_quotes_keep_blanks(tmp_path):
