@@ -8,6 +8,7 @@ from pathlib import Path
 
 from configs.command_line import parse_command_line
 from utils import (
+    UserError,
     get_logger,
     make_run_folder,
     replacing,
@@ -116,6 +117,8 @@ def train(config, tuned):
     from model.checkpoint import load_optimizer, load_weights, read_checkpoint, training_state
     from processor import SUMS, Trainer
 
+    if config.new_head and (config.resume or not config.pretrained_path):
+        raise UserError("--new_head: is for a fresh run from a checkpoint's other weights; add -pp FILE, leave out -r")
     state, path, folder, lines = load_last(config) if config.resume else (None, config.pretrained_path, None, [])
     if path and state is None:
         state = read_checkpoint(path)

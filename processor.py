@@ -2,6 +2,7 @@
 
 import signal
 import time
+from contextlib import closing
 
 import numpy as np
 import paddle
@@ -95,7 +96,8 @@ class Trainer:
         self.best = {"acc_top1": 0.0, "acc_top5": 0.0, "cm": 0}
         self.epoch, self.progress = 0, self.fresh_progress(0.0)  # the epoch at work, from 0
         self.trained, self.signals = 0, []  # batches of this process
-        parallel.broadcast([*model.parameters(), *model.buffers()])
+        self.statistics = [p for p in model.parameters() if p.stop_gradient]  # batch norm's running means and variances
+        parallel.broadcast(model.parameters())
 
     def fresh_progress(self, seconds):
         """State of an epoch of which nothing is done yet; `seconds` since the run began."""
@@ -138,7 +140,7 @@ class Trainer:
         """Train to the end. On SIGINT or SIGTERM: save, then KeyboardInterrupt or SystemExit(143)."""
         log, self.started = get_logger().info, time.time()
         self.begun = self.started - self.progress["seconds"]
-        with stop_signals() as self.signals:
+        with stop_signals() as self.signals, closing(self.recorder):
             if not (self.folder / "last.pdparams").exists():
                 self.save()  # from here on there is something to resume
             while self.epoch < self.max_epoch:
@@ -185,7 +187,7 @@ class Trainer:
                 self.update()
             bar.update()
             if state["step"] % LOG_EVERY == 0 or state["step"] == self.steps:
-                self.report(*meter.since(window), rate, len(labels) * self.world, bar)
+                self.report(rate, meter.figures(window, len(labels) * self.world), bar)
                 window = meter.mark()
             if asked_to_stop and whole:
                 self.stop()
@@ -201,13 +203,11 @@ class Trainer:
             f"Epoch: {self.epoch + 1}/{self.max_epoch}, Training accuracy: {hits}/{seen}({hits / max(seen, 1):.2%}), "
             f"Training time: {time.time() - start[2]:.2f}s"
         )
-        if meter.batches == 0:
-            return {}
-        reader, cost = meter.since(start)
-        return {"reader_cost": reader, "ips": len(labels) * self.world / cost}
+        return meter.figures(start, self.train_loader.batches.batch_size * self.world)
 
     def forward_backward(self, features, labels, indices):
         """(SUMS sums over all ranks, whether a rank was asked to stop) of one batch; its gradients are added."""
+        before = [(t, t.clone()) for t in self.statistics] if self.skip_nonfinite else []
         with paddle.amp.auto_cast(**self.amp):
             logits = self.model(paddle.to_tensor(features))[0].astype("float32")
         loss = F.cross_entropy(logits, paddle.to_tensor(labels))
@@ -226,6 +226,8 @@ class Trainer:
                 "these samples, or leave such batches out (--skip_nonfinite true)"
             )
         get_logger().info(f"Left out: {place}")
+        for tensor, value in before:
+            paddle.assign(value, tensor)
         return [0.0, 0.0, 0.0, 0.0, 1.0], asked_to_stop
 
     def update(self):
@@ -237,24 +239,17 @@ class Trainer:
             self.optimizer.clear_grad(set_to_zero=False)
         self.schedule.step()
 
-    def report(self, reader, cost, rate, batch, bar):
+    def report(self, rate, costs, bar):
         """Log and record the batches since the last report."""
         step, window = self.progress["step"], averages(self.progress["window"])
         self.progress["window"] = [0.0] * SUMS  # a resumed run reports the same means
-        loss, speed = window.get("loss", float("nan")), batch / cost
-        self.recorder.add(
-            epoch=self.epoch + 1,
-            step=self.epoch * self.steps + step,
-            **window,
-            lr=rate,
-            reader_cost=reader,
-            ips=speed,
-        )
+        self.recorder.add(epoch=self.epoch + 1, step=self.epoch * self.steps + step, **window, lr=rate, **costs)
+        loss, reader, speed = window.get("loss", float("nan")), costs["reader_cost"], costs["ips"]
         bar.set_postfix(loss=f"{loss:.3f}", **{key: f"{window[key]:.1%}" for key in ("top1", "top5") if key in window})
         if not self.bar:
             get_logger().info(
                 f"Epoch: {self.epoch + 1}/{self.max_epoch}, Batch: {step}/{self.steps}, Loss: {loss:.4f}, LR: {rate:.4f}, "
-                f"avg_reader_cost: {reader:.5f} s, avg_batch_cost: {cost:.5f} s, avg_ips: {speed:.1f} samples/s"
+                f"avg_reader_cost: {reader:.5f} s, avg_batch_cost: {costs['batch_cost']:.5f} s, avg_ips: {speed:.1f} samples/s"
             )
         left = (self.max_epoch - self.epoch) * self.steps - step
         seconds = (time.time() - self.started) / self.trained * left
@@ -264,7 +259,7 @@ class Trainer:
     def score(self, figures):
         """Score the eval split, log it, record it with the epoch's other `figures`, keep the best checkpoint."""
         get_logger().info(f"Evaluating for epoch {self.epoch + 1}/{self.max_epoch} ...")
-        parallel.broadcast(self.model.buffers())  # ranks saw other batches: score what rank 0 saves
+        parallel.broadcast(self.statistics)  # ranks saw other batches: score what rank 0 saves
         scores, seconds = evaluate(
             self.model,
             self.eval_loader,

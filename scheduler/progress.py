@@ -26,7 +26,9 @@ class Recorder:
             records = [json.loads(line) for line in kept.splitlines()]
             with open(self.path, "ab") as file:
                 file.truncate(len(kept))
-            self.board = SummaryWriter(str(folder), purge_step=0)  # TensorBoard forgets what earlier files hold
+            self.board = SummaryWriter(
+                str(folder), purge_step=0, flush_secs=30
+            )  # TensorBoard forgets what earlier files hold
             for record in records:
                 self._plot(record)
         except (ValueError, TypeError, LookupError, AttributeError) as error:
@@ -48,6 +50,11 @@ class Recorder:
             with open(self.path, "a", encoding="utf-8") as file:
                 file.write(json.dumps(record) + "\n")
             self._plot(record)
+
+    def close(self):
+        """Bring to TensorBoard what it has not been told yet."""
+        if self.path:
+            self.board.close()
 
 
 SUMS = 5  # of a stretch of training: loss, samples that gave it, top-1 hits, top-5 hits, batches left out
@@ -78,10 +85,19 @@ class Meter:
     def mark(self):
         return self.batches, self.waited, time.time()
 
-    def since(self, mark):
-        """(seconds waited, seconds in all) a batch since `mark()` gave this mark; batches there must be."""
-        batches = self.batches - mark[0]
-        return (self.waited - mark[1]) / batches, (time.time() - mark[2]) / batches
+    def figures(self, mark, samples):
+        """{reader_cost, batch_cost: seconds a batch; ips: samples a second} since `mark()` gave this mark; {} without batches.
+
+        `samples`: of a batch.
+        """
+        batches, cost = self.batches - mark[0], time.time() - mark[2]
+        if batches == 0:
+            return {}
+        return {
+            "reader_cost": (self.waited - mark[1]) / batches,
+            "batch_cost": cost / batches,
+            "ips": samples * batches / cost,
+        }
 
 
 def duration(seconds):

@@ -38,7 +38,9 @@ def test_three_training_steps_give_the_published_losses_and_gradients(golden, pu
             if wanted < 5e-3:  # biases before BN: rounding noise in the published form, zero in ours
                 noise += 1
                 assert norm < 1e-2, name
-            elif wanted < 1e-2:  # one: in float64 it is 0.00754, the golden 0.00755 and any float32 form are 1e-4 off that
+            elif (
+                wanted < 1e-2
+            ):  # one: in float64 it is 0.00754, the golden 0.00755 and any float32 form are 1e-4 off that
                 assert norm == pytest.approx(wanted, abs=2e-4), name
             else:
                 assert norm == pytest.approx(wanted, rel=1e-3), name
@@ -55,7 +57,9 @@ def scores():
 def test_top_k_counts_labels_among_the_k_largest():
     s = scores()
     for k in (1, 5):
-        by_hand = [label in sorted(range(7), key=lambda c: -row[c])[:k] for row, label in zip(s.logits, s.labels, strict=True)]
+        by_hand = [
+            label in sorted(range(7), key=lambda c: -row[c])[:k] for row, label in zip(s.logits, s.labels, strict=True)
+        ]
         assert s.hits(k).tolist() == by_hand
 
 
@@ -85,8 +89,14 @@ def final(work_dir):
     """(weights by name, figures without times, run folder) of the one run in a work_dir."""
     (folder,) = (path.parent for path in work_dir.glob("*/*/last.pdparams"))
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    figures = [{key: value for key, value in line.items() if key not in ("ips", "reader_cost")} for line in lines]
-    return {name: value[1] for name, value in read_checkpoint(folder / "last.pdparams")["model"].items()}, figures, folder
+    figures = [
+        {key: value for key, value in line.items() if key not in ("ips", "reader_cost", "batch_cost")} for line in lines
+    ]
+    return (
+        {name: value[1] for name, value in read_checkpoint(folder / "last.pdparams")["model"].items()},
+        figures,
+        folder,
+    )
 
 
 def largest_difference(a, b):
@@ -118,7 +128,9 @@ def test_the_seed_alone_reaches_the_order_of_samples_and_dropout(tiny_run, monke
     folder, argv = tiny_run
     argv = [*argv, f"--model_args.drop_prob={0 if what == 'order' else 0.5}"]
     if what == "dropout":
-        monkeypatch.setattr(np.random, "default_rng", lambda _, original=np.random.default_rng: original(7))  # one order
+        monkeypatch.setattr(
+            np.random, "default_rng", lambda _, original=np.random.default_rng: original(7)
+        )  # one order
     a, b, c = (losses(monkeypatch, argv, folder / name, seed=seed) for name, seed in (("a", 1), ("b", 1), ("c", 2)))
     assert a == b and a != c
 
@@ -153,7 +165,7 @@ def test_accumulating_two_batches_equals_a_batch_twice_as_large(tiny_run, monkey
 
 
 def test_more_accumulation_than_batches_is_one_clear_line(tiny_run):
-    with pytest.raises(UserError, match="accumulate 4 on 1 device.*14 training samples"):
+    with pytest.raises(UserError, match=r"accumulate 4 on 1 device.*14 training samples"):
         run([*tiny_run[1], "--accumulate=4"])
 
 
@@ -250,7 +262,9 @@ def poison(folder, *samples):
 def test_a_loss_that_is_not_finite_names_its_samples_and_stops(tiny_run):
     folder, argv = tiny_run
     (name,) = poison(folder, 5)
-    with pytest.raises(UserError, match=rf"loss is not finite; samples .*{name}.*the last good checkpoint is .*last\.pdparams"):
+    with pytest.raises(
+        UserError, match=rf"loss is not finite; samples .*{name}.*the last good checkpoint is .*last\.pdparams"
+    ):
         run(argv)
     read_checkpoint(next(folder.glob("work/*/*/last.pdparams")))
 
@@ -276,11 +290,14 @@ def test_a_new_head_takes_all_but_the_classifier_and_says_so(tiny_run, capsys):
     for split, count in (("train", 8), ("eval", 3)):
         write_split(folder / "npy" / "original" / "ntu-xsub120", split, count)
     other = [*argv, "-d", "ntu-xsub120", "-pp", source, "--scheduler_args.cosine.warm_up=3"]
-    with pytest.raises(UserError, match=r"2 entries differ: classifier\.fc\.weight is \(60, 16, 1, 1, 1\), needed \(120,"):
+    with pytest.raises(
+        UserError, match=r"2 entries differ: classifier\.fc\.weight is \(60, 16, 1, 1, 1\), needed \(120,"
+    ):
         run(other)
     capsys.readouterr()
     run([*other, "--new_head", "--optimizer_args.Momentum.learning_rate=1e-30", "--work_dir", folder / "second"])
-    assert f"--new_head: classifier.fc.weight, classifier.fc.bias start anew; all else is from {source}" in capsys.readouterr().out
+    said = f"--new_head: classifier.fc.weight, classifier.fc.bias start anew; all else is from {source}"
+    assert said in capsys.readouterr().out
     before, after = final(folder / "first")[0], final(folder / "second")[0]
     assert after["classifier.fc.weight"].shape[0] == 120
     kept = [name for name in before if not name.startswith("classifier") and not name.endswith(("_mean", "_variance"))]
@@ -314,9 +331,10 @@ def test_figures_of_steps_and_epochs_are_in_metrics_and_tensorboard(tiny_run, ca
     lines = [json.loads(line) for line in (run_folder / "metrics.jsonl").read_text().splitlines()]
     steps, epochs = ([line for line in lines if ("step" in line) == kind] for kind in (True, False))
     assert [line["step"] for line in steps] == [3, 6, 9] and [line["epoch"] for line in epochs] == [1, 2, 3]
-    assert set(steps[0]) == {"epoch", "step", "loss", "top1", "top5", "lr", "reader_cost", "ips"}
-    assert set(epochs[0]) == {"epoch", "train_loss", "train_top1", "train_top5", "lr", "reader_cost", "ips",
-                              "eval_top1", "eval_top5", "eval_loss"}
+    costs = {"reader_cost", "batch_cost", "ips"}
+    assert set(steps[0]) == {"epoch", "step", "loss", "top1", "top5", "lr"} | costs
+    scores = {"train_loss", "train_top1", "train_top5", "eval_loss", "eval_top1", "eval_top5"}
+    assert set(epochs[0]) == {"epoch", "lr"} | scores | costs
     for line in epochs:
         hits, top1, top5 = round(line["train_top1"] * 12), round(line["eval_top1"] * 7), round(line["eval_top5"] * 7)
         assert f"Epoch: {line['epoch']}/3, Training accuracy: {hits}/12(" in out
@@ -354,7 +372,9 @@ def test_the_best_checkpoint_has_its_confusion_table_beside_it(tiny_run):
     rows = list(csv.reader((run_folder / "best_classes.csv").open(encoding="utf-8")))
     assert rows[0][:4] == ["class", "samples", "accuracy", "drink water"] and len(rows) == 61
     assert [[int(x) for x in row[3:]] for row in rows[1:]] == state["cm"].tolist()
-    assert [int(row[1]) for row in rows[1:]] == state["cm"].sum(1).tolist() and sum(int(row[1]) for row in rows[1:]) == 7
+    assert [int(row[1]) for row in rows[1:]] == state["cm"].sum(1).tolist() and sum(
+        int(row[1]) for row in rows[1:]
+    ) == 7
     right = sum(float(row[2]) * int(row[1]) for row in rows[1:] if row[2])
     assert right / 7 == pytest.approx(state["acc_top1"], abs=1e-3)
 
@@ -369,7 +389,7 @@ def test_long_runs_say_how_much_time_is_left_and_short_ones_do_not(tiny_run, mon
     run([*tiny_run[1], "--scheduler_args.cosine.max_epoch=20"])
     left = re.findall(r"Time left: about (\d\d)d-(\d\d)h-(\d\d)m-(\d\d)s$", capsys.readouterr().out, re.M)
     seconds = [int(d) * 86400 + int(h) * 3600 + int(m) * 60 + int(s) for d, h, m, s in left]
-    assert len(seconds) >= 10 and seconds == sorted(seconds, reverse=True)
+    assert len(seconds) == 19 and 0 < seconds[-1] < max(seconds) / 10
 
 
 def test_debug_uses_the_first_300_samples_of_each_split(tiny_run, capsys):
@@ -392,7 +412,9 @@ def test_a_data_set_mixed_up_with_another_split_stops_before_training(tiny_run, 
         run(argv)
     for other in ("data.npy", "label.pkl"):
         (data / f"train_{other}").write_bytes((data / f"eval_{other}").read_bytes())
-    with pytest.raises(UserError, match=r"7 of 7 samples do not belong to the train split of ntu-xsub, as S001C001P003R001A001"):
+    with pytest.raises(
+        UserError, match=r"7 of 7 samples do not belong to the train split of ntu-xsub, as S001C001P003R001A001"
+    ):
         run(argv)
     assert not (folder / "work").exists()
 
