@@ -1,0 +1,190 @@
+"""Several processes: the gradients of one that runs their shards in turn, every sample scored once, one that writes."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from functools import cache
+from types import SimpleNamespace
+
+import numpy as np
+import paddle
+import paddle.nn.functional as F
+import pytest
+from conftest import ROOT, TINY, environment, write_split
+
+from configs.command_line import parse_command_line
+from configs.schema import load_config
+from model.checkpoint import read_checkpoint
+
+# main.py, with its gradients written down where the processes have just exchanged them, and a process that may be killed.
+SCRIPT = """
+import os, signal, sys
+import numpy as np
+from utils import run_command, start_paddle
+start_paddle()
+import main
+from model import parallel
+original, rank, steps = parallel.average_gradients, os.environ["PADDLE_TRAINER_ID"], []
+
+def average_gradients(parameters):
+    steps.append(1)
+    if os.environ.get("KILL") == f"{rank} {len(steps)}":
+        os.kill(os.getpid(), signal.SIGKILL)
+    original(parameters)
+    if len(steps) == 1:
+        np.savez(os.environ["GRADIENTS"] + rank, *[p.grad.numpy() for p in parameters if p.grad is not None])
+
+parallel.average_gradients = average_gradients
+sys.exit(run_command(main.main))
+"""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """(folder with a data set of 26 and 11 samples, command line that trains a small network on it)."""
+    folder = tmp_path_factory.mktemp("parallel")
+    for split, count in (("train", 26), ("eval", 11)):
+        write_split(folder / "npy" / "original" / "ntu-xsub", split, count)
+    (folder / "script.py").write_text(SCRIPT)
+    options = {**TINY, "dataset_args.ntu.root_folder": folder / "npy", "gpus": "[0,1]", "accumulate": 1}
+    return folder, ["-c", "2001", *(f"--{key}={value}" for key, value in options.items())]
+
+
+def launch(place, processes, work_dir, *more, **changes):
+    """Popen of a job of that many processes."""
+    folder, argv = place
+    command = [sys.executable, "-m", "paddle.distributed.launch", "--nproc_per_node", str(processes)]
+    command += ["--log_dir", str(folder / work_dir / "launch"), str(folder / "script.py")]
+    command += [*argv, f"--work_dir={folder / work_dir}", *more]
+    surroundings = {**environment(), "GRADIENTS": f"{folder}/{work_dir}-", **changes}
+    return subprocess.Popen(
+        command, cwd=folder, env=surroundings, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+
+
+def finish(process, timeout=120):
+    out = process.communicate(timeout=timeout)[0]
+    return SimpleNamespace(code=process.returncode, out=out)
+
+
+@pytest.fixture(scope="module")
+def finished(place):
+    """finished(processes) -> a finished job of that many, run once."""
+
+    @cache
+    def run(processes):
+        name = f"of{processes}"
+        done = finish(launch(place, processes, name))
+        assert done.code == 0, done.out
+        (last,) = (place[0] / name).glob("*/*/last.pdparams")
+        return SimpleNamespace(processes=processes, out=done.out, folder=last.parent, name=name)
+
+    return run
+
+
+@pytest.fixture(scope="module", params=[2, 3])
+def job(finished, request):
+    return finished(request.param)
+
+
+def test_gradients_are_those_of_one_process_that_runs_the_shards_in_turn(place, job):
+    import initializer
+    from dataset.ntu_feeder import EpochBatches
+    from processor import step_seed
+
+    config = load_config("2001", parse_command_line(place[1])[1])
+    model, feeder = initializer.build_model(config), initializer.build_feeder(config, "train")
+    model.train()
+    for rank in range(job.processes):
+        shard = next(iter(EpochBatches(26, 4, shuffle=True, seed=1, rank=rank, world=job.processes)))
+        features, labels, _ = feeder.batch(shard)
+        paddle.seed(step_seed(1, 0, 0, rank))
+        F.cross_entropy(model(paddle.to_tensor(features))[0], paddle.to_tensor(labels)).backward()
+    expected = [p.grad.numpy() / job.processes for p in model.parameters() if p.grad is not None]
+    for rank in range(job.processes):
+        with np.load(place[0] / f"{job.name}-{rank}.npz") as found:
+            assert len(found.files) == len(expected)
+            for key, gradient in zip(found.files, expected, strict=True):
+                np.testing.assert_allclose(found[key], gradient, atol=1e-5 * max(1, np.abs(gradient).max()))
+
+
+def test_every_sample_is_scored_once_with_the_weights_that_are_saved(place, job, tmp_path):
+    from main import main
+
+    (loss,) = re.findall(r"Evaluating for epoch 3/3.*?/11\(.*?/11\(.*?Mean loss:([\d.]+)", job.out, re.S)
+    assert job.out.count("/11(") == 2 * 3
+    assert main([*place[1], "-e", "-pp", str(job.folder / "last.pdparams"), f"--work_dir={tmp_path}"]) == 0
+    with np.load(next(tmp_path.glob("temp/*/scores.npz"))) as scores:
+        assert len(set(scores["names"])) == 11
+        alone = F.cross_entropy(paddle.to_tensor(scores["logits"]), paddle.to_tensor(scores["labels"])).item()
+    assert alone == pytest.approx(float(loss), abs=1e-4)
+
+
+def test_one_process_writes_and_counts_the_samples_of_all(job):
+    used = 26 // (4 * job.processes) * 4 * job.processes
+    assert "Epoch: 3/3, Training accuracy: " in job.out and f"/{used}(" in job.out
+    assert job.out.count("Successful!") == 1 and f"Place(cpu), {job.processes} processes" in job.out
+    lines = [json.loads(line) for line in (job.folder / "metrics.jsonl").read_text().splitlines()]
+    assert len(lines) == 6 and [path.name for path in job.folder.parent.iterdir()] == [job.folder.name]
+
+
+def test_a_process_that_dies_ends_the_job_in_one_line_and_the_rest_goes_on_exactly(place, finished):
+    done = finish(launch(place, 2, "dies", "--checkpoint_minutes=1e-9", KILL="1 5"))
+    assert done.code != 0 and "Traceback" not in done.out
+    assert "error: another process of this job has ended, or did not answer" in done.out and "go on with" in done.out
+    (last,) = (place[0] / "dies").glob("*/*/last.pdparams")
+    assert read_checkpoint(last)["progress"]["step"] == 1  # of the second epoch of three batches
+    done = finish(launch(place, 2, "dies", "-r"))
+    assert done.code == 0 and "epoch 2, batch 2" in done.out
+    straight = finished(2).folder / "last.pdparams"
+    for a, b in zip(*(read_checkpoint(path)["model"].values() for path in (last, straight)), strict=True):
+        np.testing.assert_array_equal(a[1], b[1])
+
+
+def test_a_job_that_is_told_to_stop_saves_first(place):
+    process = launch(place, 2, "told", "--scheduler_args.cosine.max_epoch=100000")
+    log = place[0] / "told" / "launch" / "workerlog.0"
+    end = time.time() + 60
+    while time.time() < end and not (log.exists() and "Epoch: 2/" in log.read_text()):
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    assert finish(process).code != 0
+    assert "saved. Go on with the same command and -r" in log.read_text()
+    (last,) = (place[0] / "told").glob("*/*/last.pdparams")
+    read_checkpoint(last)
+
+
+def test_several_gpus_are_one_process_each_where_there_are_gpus_and_one_line_where_not(
+    place, capsys, monkeypatch, tmp_path
+):
+    import initializer
+    import main
+    from utils import UserError
+
+    argv = [*place[1][:-1], "-g", "0", "1", "--scheduler_args.cosine.max_epoch=1", f"--work_dir={tmp_path}"]
+    assert main.main(argv) == 0
+    assert "No GPU present: running on the CPU, in one process instead of 2" in capsys.readouterr().out
+    started = []
+
+    def execv(program, command):
+        started.append((program, command))
+        raise SystemExit
+
+    monkeypatch.setattr(os, "execv", execv)
+    monkeypatch.setattr(initializer, "gpu_count", lambda: 2)
+    with pytest.raises(SystemExit):
+        main.main(argv)
+    ((program, command),) = started
+    assert program == command[0] == sys.executable and command[1:5] == [
+        "-m",
+        "paddle.distributed.launch",
+        "--gpus",
+        "0,1",
+    ]
+    assert command[-len(argv) - 1 :] == [str(ROOT / "main.py"), *argv]
+    with pytest.raises(UserError, match="--gpus 2: this machine has GPUs 0 to 1"):
+        main.main([*place[1], "-g", "1", "2"])
