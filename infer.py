@@ -39,10 +39,13 @@ class Prediction:
     probabilities: list
     seconds: tuple | None = None
 
+    def ranked(self):
+        """[(label, class name, probability)], best first."""
+        return list(zip(self.labels, self.classes, self.probabilities, strict=True))
+
     def lines(self):
         """Printable lines like `A007 throw 0.993`."""
-        rows = zip(self.labels, self.classes, self.probabilities, strict=True)
-        return [f"A{label + 1:03d} {name} {value:.3f}" for label, name, value in rows]
+        return [f"A{label + 1:03d} {name} {value:.3f}" for label, name, value in self.ranked()]
 
 
 class Recognizer:
@@ -65,7 +68,7 @@ class Recognizer:
     def predict(self, source, window=None, stride=None):
         """[Prediction] of each sample of `source`: a .skeleton file, a folder or list of them, a .npy file, an array.
 
-        Arrays are (3, T, V, M) or (N, 3, T, V, M) float32 in metres, as a data set stores them: view-normalised already,
+        Arrays are (C, T, V, M) or (N, C, T, V, M) float32 in metres, as a data set stores them: view-normalised already,
         where the configuration asks for it. With `window` (frames) there is one prediction every `stride` frames.
         """
         batches = self.predict_batches(source, window=window, stride=stride)
@@ -81,14 +84,13 @@ class Recognizer:
 
     def prepare(self, batch):
         """(features of the bodies to compute, which bodies (N, M) these are; None: the program takes all bodies at once)."""
-        V, M = self.program.shape[4:]
-        x = np.zeros((len(batch), 3, self.num_frame, *batch[0].coordinates.shape[2:]), "float32")
+        C, V, M = self.program.shape[2] // 2, *self.program.shape[4:]
+        x = np.zeros((len(batch), C, self.num_frame, V, batch[0].coordinates.shape[-1]), "float32")
         for row, sample in zip(x, batch, strict=True):
             frames = sample.coordinates[:, : self.num_frame]
-            if frames.shape[2] != V or frames.shape[3:] != x.shape[4:] or M not in (1, frames.shape[3]):
-                raise UserError(
-                    f"{printable(sample.name)}: (joints, bodies) are {frames.shape[2:]}, the program takes {(V, M)}"
-                )
+            if row[:, :1].shape != frames[:, :1].shape or M not in (1, frames.shape[-1]):
+                found = f"(C, T, V, M) = {sample.coordinates.shape}"
+                raise UserError(f"{printable(sample.name)}: {found}, the program takes C = {C}, V = {V}, M = {M}")
             if not np.isfinite(frames).all():
                 raise UserError(f"{printable(sample.name)}: holds values that are not finite")
             row[:, : frames.shape[1]] = frames
@@ -107,7 +109,7 @@ class Recognizer:
         if present is None:
             return self.program(features)
         if self.empty_body is None:
-            nobody = np.zeros((1, 3, *self.program.shape[3:]), "float32")
+            nobody = np.zeros((1, self.program.shape[2] // 2, *self.program.shape[3:]), "float32")
             self.empty_body = self.program(branch_features(nobody, self.graph, self.inputs))[0]
         logits = np.tile(self.empty_body, (*present.shape, 1))
         if len(features):
@@ -117,9 +119,7 @@ class Recognizer:
     def name_actions(self, batch, logits):
         """[Prediction] of logits (N, classes)."""
         if not np.isfinite(logits).all():
-            raise UserError(
-                f"{self.program.path}: gives logits that are not finite, at {printable(batch[0].name)} or after it"
-            )
+            raise UserError(f"{self.program.path}: logits are not finite at {printable(batch[0].name)} or after it")
         names = self.program.classes or action_names(logits.shape[1])
         shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
         probabilities = shifted / shifted.sum(axis=1, keepdims=True)
@@ -139,25 +139,25 @@ class Recognizer:
 @contextlib.contextmanager
 def writing(path):
     """Yield a function that writes a Prediction to a .csv or .jsonl file; the file appears whole at the end, or not at all."""
+    suffix = path and Path(path).suffix
+    if suffix not in (None, ".csv", ".jsonl"):
+        raise UserError(f"--output {path}: must end with .csv or .jsonl")
     if path is None:
         yield lambda prediction: None
         return
-    if Path(path).suffix not in (".csv", ".jsonl"):
-        raise UserError(f"--output {path}: must end with .csv or .jsonl")
     with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
         table = csv.writer(file)
+        if suffix == ".csv":
+            table.writerow(["name", "start_s", "end_s", "rank", "label", "class", "probability"])
 
-        def write_rows(prediction):
-            columns = (prediction.labels, prediction.classes, prediction.probabilities)
-            for rank, values in enumerate(zip(*columns, strict=True), start=1):
+        def write(prediction):
+            if suffix == ".jsonl":
+                file.write(json.dumps(vars(prediction), ensure_ascii=False) + "\n")
+                return
+            for rank, values in enumerate(prediction.ranked(), start=1):
                 table.writerow([prediction.name, *(prediction.seconds or ("", "")), rank, *values])
 
-        def write_line(prediction):
-            file.write(json.dumps(vars(prediction), ensure_ascii=False) + "\n")
-
-        if path.endswith(".csv"):
-            table.writerow(["name", "start_s", "end_s", "rank", "label", "class", "probability"])
-        yield write_rows if path.endswith(".csv") else write_line
+        yield write
 
 
 class Printer:
@@ -207,19 +207,11 @@ def make_parser():
     parser = Parser(prog="infer.py", description=__doc__.splitlines()[0], allow_abbrev=False)
     add, switch = (
         parser.add_argument,
-        {"type": boolean, "nargs": "?", "const": True, "default": False, "metavar": "True|False"},
+        {"type": boolean, "nargs": "?", "const": True, "default": False, "metavar": "BOOL"},
     )
-    add(
-        "--model_file",
-        required=True,
-        help="exported program: a file (.json, .pdmodel, .onnx), its prefix, or its folder",
-    )
+    add("--model_file", required=True, help="program: a file (.json, .pdmodel, .onnx), its prefix, or its folder")
     add("--params_file", help="its parameters, where they do not lie beside it")
-    add(
-        "--data_file",
-        required=True,
-        help="a .skeleton file, a folder of them, a .npy data file; -: file names from stdin",
-    )
+    add("--data_file", required=True, help=".skeleton file, folder of them, .npy file; -: file names from stdin")
     add("--label_file", help="labels (.pkl) of a .npy data file: accuracies are printed")
     add("-b", "--batch_size", type=int, default=1)
     add("--backend", choices=["paddle", "onnxruntime"], help="default: by the program found, Paddle's first")
@@ -241,9 +233,8 @@ def make_parser():
 def parse(argv):
     """Options of a command line; --use-gpu and --use_gpu are the same."""
     words = (word.partition("=") if word.startswith("--") else ("", "", word) for word in argv)
-    options = make_parser().parse_args(
-        [key[:2] + key[2:].replace("-", "_") + sign + value for key, sign, value in words]
-    )
+    words = [key[:2] + key[2:].replace("-", "_") + sign + value for key, sign, value in words]
+    options = make_parser().parse_args(words)
     for key in ("batch_size", "cpu_threads", "top_k", "window", "stride", "gpu_mem"):
         if getattr(options, key) is not None and getattr(options, key) < 1:
             raise UserError(f"--{key} {getattr(options, key)}: must be at least 1")
@@ -256,36 +247,22 @@ def choose_engine(options):
     chosen = next((engine for engine, wanted in flags.items() if wanted), None)
     if options.use_tensorrt and not options.use_gpu:
         raise UserError("--use_tensorrt True: needs --use_gpu True")
-    if options.backend == "onnxruntime":
-        if chosen:
-            raise UserError(
-                "--backend onnxruntime: runs on the CPU, without --use_gpu, --use_tensorrt and --enable_mkldnn"
-            )
-        return "onnxruntime"
-    return chosen or ("native" if options.backend == "paddle" else None)
+    if options.backend == "onnxruntime" and chosen:
+        raise UserError("--backend onnxruntime: runs on the CPU, without --use_gpu, --use_tensorrt, --enable_mkldnn")
+    return chosen or {"paddle": "native", "onnxruntime": "onnxruntime", None: None}[options.backend]
 
 
 def main(argv=None):
     options = parse(sys.argv[1:] if argv is None else argv)
-    recognizer = Recognizer(
-        options.model_file,
-        choose_engine(options),
-        top_k=options.top_k,
-        batch_size=options.batch_size,
-        allow_unverified=options.allow_unverified,
-        precision=options.precision,
-        threads=options.cpu_threads,
-        gpu_mem=options.gpu_mem,
-        params=options.params_file,
-    )
+    taken = ("top_k", "batch_size", "allow_unverified", "precision", "cpu_threads", "gpu_mem", "params_file")
+    recognizer = Recognizer(options.model_file, choose_engine(options), **{key: getattr(options, key) for key in taken})
     for note in recognizer.program.notes:
         print(f"note: {note}")
     source = (line.strip() for line in sys.stdin if line.strip()) if options.data_file == "-" else options.data_file
+    batches = recognizer.predict_batches(source, options.label_file, options.window, options.stride)
     printer, batch = Printer(), []
     with writing(options.output) as write:
-        for batch, predictions in recognizer.predict_batches(
-            source, options.label_file, options.window, options.stride
-        ):
+        for batch, predictions in batches:
             printer.show(batch, predictions)
             for prediction in predictions:
                 write(prediction)

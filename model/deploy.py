@@ -21,10 +21,11 @@ from .layers import SpatialGraphLayer
 
 
 class DeployedGCN(nn.Layer):
-    """x (N, I, C, T, V, M) -> (logits (N, num_classes),), those of `model`, an EfficientGCN, which stays as it is."""
+    """x (N, I, C, T, V, M) -> the logits (N, classes) of `model`, an EfficientGCN that stays as it is; and their softmax."""
 
-    def __init__(self, model):
+    def __init__(self, model, softmax=False):
         super().__init__()
+        self.softmax = softmax
         self.input_branches = nn.LayerList([_deploy(branch, model.num_joints) for branch in model.input_branches])
         self.main_stream = _deploy(model.main_stream, model.num_joints)
         self.classifier = model.classifier
@@ -36,7 +37,8 @@ class DeployedGCN(nn.Layer):
         x = self.main_stream(x)
         C, T = x.shape[1], x.shape[3]
         x = paddle.matmul(x.reshape([-1, M * V * C, T]), _average(T)).reshape([-1, M * V, C])
-        return (self.classifier(paddle.matmul(x, _average(M * V), transpose_x=True).flatten(1)),)
+        logits = self.classifier(paddle.matmul(x, _average(M * V), transpose_x=True).flatten(1))
+        return (logits, F.softmax(logits)) if self.softmax else logits
 
 
 def _average(size):

@@ -10,6 +10,7 @@ import yaml
 
 import initializer
 from configs.schema import load_config
+from dataset.actions import action_names
 from dataset.features import branch_features
 from dataset.graph import NTU
 from model.checkpoint import load_weights, read_checkpoint
@@ -243,7 +244,7 @@ def test_a_record_tells_where_the_program_comes_from(tmp_path):
 
     path = tmp_path / "best.pdparams"
     path.write_bytes(b"weights")
-    record = export_record(load_config("2002"), path, 60)
+    record = export_record(load_config("2002"), path, NTU, action_names(60))
     assert record["source"] == {
         "checkpoint": "best.pdparams", "sha256": sha256(path), "config": "2002", "dataset": "ntu-xview",
         "model": "EfficientGCN-B0"}  # fmt: skip

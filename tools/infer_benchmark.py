@@ -33,7 +33,7 @@ def measure(recognizer, batch):
         "Env info": [
             f"OS_version: {platform.platform()}",
             f"Python: {platform.python_version()}",
-            *program.run.versions(),
+            program.run.version,
         ],
         "Conf info": [
             f"runtime_device: {'gpu' if program.engine in ('gpu', 'tensorrt') else 'cpu'}",

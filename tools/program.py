@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from dataset.actions import action_names
 from dataset.graph import NTU
 from utils import UserError, start_paddle
 
@@ -37,8 +36,8 @@ def preprocessing(inputs="JVB", num_frame=288, transform=False, graph=NTU):
     return {"inputs": inputs, "num_frame": num_frame, "transform": transform, "graph": skeleton}
 
 
-def export_record(config, checkpoint, num_classes):
-    """The part of a record that is known before the export: source, preprocessing, class names."""
+def export_record(config, checkpoint, graph, classes):
+    """The part of a record that is known before the export: source, preprocessing, names of the classes."""
     data = config.data
     return {
         "source": {
@@ -48,8 +47,8 @@ def export_record(config, checkpoint, num_classes):
             "dataset": config.dataset,
             "model": config.model_type,
         },
-        "preprocessing": preprocessing(data.inputs, data.num_frame, data.transform),
-        "classes": action_names(num_classes),
+        "preprocessing": preprocessing(data.inputs, data.num_frame, data.transform, graph),
+        "classes": classes,
     }
 
 
@@ -140,24 +139,22 @@ def _input_shape(path, kind, engine):
 class PaddleEngine:
     """Paddle Inference: features (N, I, C, T, V, M) float32 -> logits (N, classes)."""
 
-    def __init__(self, path, engine, *, params=None, threads=None, precision="fp32", gpu_mem=8000):
+    def __init__(self, path, engine, *, params_file=None, cpu_threads=None, precision="fp32", gpu_mem=8000):
         start_paddle()
         import paddle
         from paddle import inference
 
-        params = Path(params) if params else path.with_suffix(".pdiparams")
+        params = Path(params_file) if params_file else path.with_suffix(".pdiparams")
         if not params.is_file():
             raise UserError(f"{params}: no such file; name the parameters with --params_file")
-        self.threads = threads or cores()
+        self.threads = cpu_threads or cores()
         config = inference.Config(str(path), str(params))
         config.disable_glog_info()
         if engine in ("gpu", "tensorrt"):
             if not paddle.is_compiled_with_cuda() or paddle.device.cuda.device_count() == 0:
-                raise UserError(
-                    "--use_gpu: this machine has no GPU that Paddle can use; leave it out to run on the CPU"
-                )
-            kind = {"fp32": "Float32", "fp16": "Half", "int8": "Int8"}[precision]
-            kind = getattr(inference.PrecisionType, kind)
+                raise UserError("--use_gpu: Paddle finds no GPU on this machine; leave it out to run on the CPU")
+            kinds = {"fp32": "Float32", "fp16": "Half", "int8": "Int8"}
+            kind = getattr(inference.PrecisionType, kinds[precision])
             config.enable_use_gpu(gpu_mem, 0, *([kind] if engine == "gpu" else []))
             if engine == "tensorrt":
                 config.enable_tensorrt_engine(precision_mode=kind, use_calib_mode=precision == "int8")
@@ -175,13 +172,9 @@ class PaddleEngine:
             self.predictor = inference.create_predictor(config)
         except (RuntimeError, ValueError, OSError) as error:
             raise UserError(f"{path}: Paddle can't load it with {params} ({_first_line(error)})") from error
+        self.version = f"paddle_version: {paddle.__version__}, paddle_commit: {paddle.version.commit}"
         self.input_name = self.predictor.get_input_names()[0]
         self.output_name = self.predictor.get_output_names()[0]
-
-    def versions(self):
-        import paddle
-
-        return [f"paddle_version: {paddle.__version__}", f"paddle_commit: {paddle.version.commit}"]
 
     def __call__(self, features):
         handle = self.predictor.get_input_handle(self.input_name)
@@ -194,26 +187,22 @@ class PaddleEngine:
 class OnnxEngine:
     """ONNX Runtime on the CPU: features (N, I, C, T, V, M) float32 -> logits (N, classes)."""
 
-    def __init__(self, path, _engine, *, threads=None, **_options):
+    def __init__(self, path, _engine, *, cpu_threads=None, **_options):
         try:
             import onnxruntime
         except ImportError as error:
             raise UserError("ONNX Runtime is not installed: pip install onnxruntime") from error
         options = onnxruntime.SessionOptions()
-        self.threads = options.intra_op_num_threads = threads or cores()
+        self.threads = options.intra_op_num_threads = cpu_threads or cores()
         options.log_severity_level = 3  # errors
         try:
             self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except (RuntimeError, ValueError) as error:
+        except Exception as error:  # its errors share no base class
             raise UserError(f"{path}: ONNX Runtime can't load it ({_first_line(error)})") from error
+        self.version = f"onnxruntime_version: {onnxruntime.__version__}"
         self.input_name = self.session.get_inputs()[0].name
         self.input_shape = self.session.get_inputs()[0].shape
         self.output_name = self.session.get_outputs()[0].name
-
-    def versions(self):
-        import onnxruntime
-
-        return [f"onnxruntime_version: {onnxruntime.__version__}"]
 
     def __call__(self, features):
         return self.session.run([self.output_name], {self.input_name: features})[0]
@@ -230,9 +219,9 @@ def _first_line(error):
 
 
 def open_engine(path, engine, **options):
-    """The program file `path` ready to run: a function of features (N, I, C, T, V, M) float32 that returns logits (N, classes).
+    """The program file `path` as a function: features (N, I, C, T, V, M) float32 -> logits (N, classes).
 
-    `engine` is a key of PRECISIONS; options: threads, precision, gpu_mem, params. Raises UserError where it can't be had.
+    `engine` is a key of PRECISIONS; options: cpu_threads, precision, gpu_mem, params_file. Raises UserError where there is none.
     """
     precision = options.get("precision", "fp32")
     if precision not in PRECISIONS[engine]:
@@ -253,7 +242,7 @@ class Program:
         self.path, self.engine, self.precision, self.notes = path, engine, precision, []
         record = _read_record(path)
         entry = (
-            _check_files(path, kind, record, options.get("params"))
+            _check_files(path, kind, record, options.get("params_file"))
             if record
             else {"engines": {DEFAULT_ENGINES[kind]: {"verified": True}}}
         )
@@ -268,16 +257,15 @@ class Program:
             self.preprocessing, self.classes = record["preprocessing"], record["classes"]
         else:
             self.notes.append(
-                f"{path}: no {path.stem}.yaml beside it; taking configuration 2001's preprocessing and NTU's names"
+                f"{path}: has no {path.stem}.yaml; taking configuration 2001's preprocessing, NTU's names"
             )
             self.preprocessing, self.classes = preprocessing(num_frame=self.shape[3]), None
 
     def __call__(self, features):
-        size = self.shape[0]
-        if size < 0:
-            return self.run(features)
-        parts = [features[start : start + size] for start in range(0, len(features), size)]
-        padded = (
-            np.concatenate([part, np.zeros_like(features, shape=(size - len(part), *part.shape[1:]))]) for part in parts
-        )
-        return np.concatenate([self.run(whole)[: len(part)] for whole, part in zip(padded, parts, strict=True)])
+        rows = self.shape[0] if self.shape[0] > 0 else len(features) if self.engine in ("gpu", "tensorrt") else 1
+        logits = []
+        for start in range(0, len(features), rows):  # one at a time stays in a CPU's cache: up to 1.4 times as fast
+            part = features[start : start + rows]
+            missing = np.zeros((rows - len(part), *part.shape[1:]), "float32")
+            logits.append(self.run(np.concatenate([part, missing]) if len(missing) else part)[: len(part)])
+        return np.concatenate(logits)

@@ -13,7 +13,7 @@ from utils import UserError
 
 @dataclass
 class Sample:
-    """Coordinates (3, T, V, M) in metres of a recording, or of its frames `span` = (start, end); `label` None: not known."""
+    """Coordinates (C, T, V, M) in metres of a recording, or of its frames `span` = (start, end); `label` None: not known."""
 
     name: str
     coordinates: np.ndarray
@@ -24,7 +24,7 @@ class Sample:
 def read_samples(source, label_file=None, *, transform=False, window=None, stride=None):
     """Yield the Samples of `source`: a .skeleton file, a folder of them, a list of them, a .npy file, an array.
 
-    Arrays are (3, T, V, M) or (N, 3, T, V, M) float32, as a data set stores them: `transform`, view normalisation, is for
+    Arrays are (C, T, V, M) or (N, C, T, V, M) float32, as a data set stores them: `transform`, view normalisation, is for
     .skeleton files only. `label_file` belongs to a .npy file. With `window` (frames) a recording of any length gives one
     sample every `stride` frames. Raises UserError where something can't be read or holds no body.
     """
@@ -78,11 +78,11 @@ def _skeleton_files(source):
 
 
 def _array_samples(source, label_file):
-    """[(name, label, coordinates (3, T, V, M))] of an array or .npy file."""
+    """[(name, label, coordinates (C, T, V, M))] of an array or .npy file."""
     data, what = (source, "array") if isinstance(source, np.ndarray) else (load_data(source), source)
     data = data[None] if data.ndim == 4 else data
-    if data.ndim != 5 or data.dtype != np.float32 or data.shape[1] != 3:
-        raise UserError(f"{what}: holds {data.dtype} {data.shape}, needed is float32 (N, 3, T, V, M)")
+    if data.ndim != 5 or data.dtype != np.float32:
+        raise UserError(f"{what}: holds {data.dtype} {data.shape}, needed is float32 (N, C, T, V, M)")
     names, labels = [str(number) for number in range(len(data))], [None] * len(data)
     if label_file is not None:
         names, labels, _ = load_labels(label_file)
