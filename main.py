@@ -215,7 +215,7 @@ def extract(config, tuned):
         model,
         Path(config.save_inference_dir or path.parent) / path.stem,
         data_shape=initializer.data_shape(config),
-        record=export_record(config, path, initializer.num_classes(config)),
+        record=export_record(config, path, initializer.skeleton_graph(config), initializer.class_names(config)),
         open_engine=open_engine,
         to=config.export_to,
         softmax=config.export_softmax,
