@@ -14,6 +14,8 @@ fail() {
     exit 2
 }
 
+((BASH_VERSINFO[0] >= 4)) || fail "bash $BASH_VERSION is too old: 4 or newer is needed"
+
 given_path() { # PATH: the same file, named so that it is found from the repository
     if [[ $1 != /* && ! $PWD -ef $root && -e $1 ]]; then echo "$PWD/$1"; else echo "$1"; fi
 }

@@ -17,6 +17,7 @@ from conftest import ROOT, write_split
 import infer
 import main
 from configs.schema import load_config
+from dataset.ntu_feeder import load_data
 
 NAMES = ("EfficientGCNB0", "EfficientGCNB0_xview")
 X_SUB = "test_tipc/configs/EfficientGCNB0/train_infer_python.txt"
@@ -436,6 +437,8 @@ def test_lite_cuts_a_few_samples_and_whole_links_to_all(repo, mode, train, evalu
             assert path.is_symlink() == (wanted == "link")
             if wanted == "link":
                 assert path.resolve() == (repo.source / INNER / name).resolve()
+            elif name.endswith(".npy"):
+                assert len(load_data(path)) == wanted
     repo.prepare(LITE)
     assert not any(path.is_symlink() for path in (repo.root / "data/ntu/tiny_dataset" / INNER).iterdir())
     assert contents(repo.source) == before
