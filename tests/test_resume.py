@@ -25,6 +25,7 @@ import configs.schema, initializer, main, paddle.framework.io, processor, schedu
 FILES = {module.__file__: module.__name__.split(".")[-1] for module in (
     processor, scheduler.progress, sys.modules["model.checkpoint"], sys.modules["dataset.scores"], sys.modules["utils"],
     paddle.framework.io)}
+processor.LOG_EVERY = 2
 
 def run(argv, file, nth, count_file):
     seen = Counter()

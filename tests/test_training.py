@@ -346,22 +346,26 @@ def test_figures_of_steps_and_epochs_are_in_metrics_and_tensorboard(tiny_run, ca
             assert plotted[f"{kind}/{key}"] == [(line[kind], pytest.approx(line[key])) for line in records], key
 
 
-def test_training_accuracy_counts_labels_among_the_largest_logits(tiny_run, monkeypatch):
+def test_training_figures_are_means_over_the_batches_since_the_last_record(tiny_run, monkeypatch):
     import processor
 
-    folder, argv = tiny_run
     seen, original = [], F.cross_entropy
 
     def cross_entropy(logits, labels):
-        order = np.argsort(-logits.numpy(), 1, kind="stable")
-        seen.append([(order[:, :k] == labels.numpy()[:, None]).any(1).mean() for k in (1, 5)])
-        return original(logits, labels)
+        loss, order = original(logits, labels), np.argsort(-logits.numpy(), 1, kind="stable")
+        seen.append([loss.item(), *((order[:, :k] == labels.numpy()[:, None]).any(1).mean() for k in (1, 5))])
+        return loss
 
     monkeypatch.setattr(processor.F, "cross_entropy", cross_entropy)
+    monkeypatch.setattr(processor, "LOG_EVERY", 2)
+    folder, argv = tiny_run
     run(argv)
-    epochs = [line for line in final(folder / "work")[1] if "train_top1" in line]
-    for line, expected in zip(epochs, np.array(seen).reshape(3, 3, 2).mean(1), strict=True):
-        assert [line["train_top1"], line["train_top5"]] == pytest.approx(expected.tolist())
+    lines = final(folder / "work")[1]
+    steps = [[line[key] for key in ("loss", "top1", "top5")] for line in lines if "step" in line]
+    epochs = [[line[f"train_{key}"] for key in ("loss", "top1", "top5")] for line in lines if "step" not in line]
+    seen = np.array(seen).reshape(3, 3, 3)  # epoch, batch, figure
+    np.testing.assert_allclose(epochs, seen.mean(1), rtol=1e-6)
+    np.testing.assert_allclose(steps, np.stack([seen[:, :2].mean(1), seen[:, 2]], 1).reshape(6, 3), rtol=1e-6)
 
 
 def test_the_best_checkpoint_has_its_confusion_table_beside_it(tiny_run):
