@@ -1,0 +1,220 @@
+"""How far this code is from the published one: forward, metric, loss, backward, schedule, training steps, as a table.
+
+python tools/alignment.py --golden DIR --weights xsub.pdparams      # DIR: outputs of the published code, docs/alignment.md
+"""
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np
+
+from configs.schema import load_config
+from utils import UserError, replacing, run_command, start_paddle, versions
+
+STEPS_PER_EPOCH = 2505  # of the published x-sub run: 40,091 samples in batches of 16, the last partial one dropped
+ROUNDING_NOISE = 5e-3  # published gradients below this are of biases before batch norm: exactly zero but for rounding
+
+TEXT = """# Alignment with the published code
+
+Made by `python tools/alignment.py --golden DIR --weights xsub.pdparams`, which stops with exit code 2 where a difference is over
+its tolerance. DIR holds outputs of the published Paddle code: 15 synthetic recordings in NTU RGB+D's format and what became of
+them at every step, with the published x-sub weights, in float32 on a CPU. {versions}.
+
+Relative differences are to the largest absolute value of the published output.
+
+| step | compared | largest difference | tolerance |
+| --- | --- | --- | --- |
+{rows}
+
+The same comparisons, and those of the other members of the family, run in `make test`.
+
+## Not verified
+
+| what | why |
+| --- | --- |
+| top-1 and top-5 on NTU RGB+D, of the published weights or of a run of ours | needs the data set |
+| training from scratch to the published accuracy | needs the data set and GPUs |
+| anything on a GPU: forward and backward kernels, speed, mixed precision (O1, O2, loss scaling) | no GPU |
+| several GPUs and nodes (NCCL), batch norm synchronised over them | no GPUs; processes on a CPU (gloo) are tested |
+"""
+
+
+class Row(NamedTuple):
+    """One comparison; `tolerance` in the unit of `difference`."""
+
+    step: str
+    compared: str
+    difference: float
+    tolerance: float
+    relative: bool = True
+
+    def __str__(self):
+        kind = "relative" if self.relative else "absolute"
+        return f"| {self.step} | {self.compared} | {self.difference:.1e} {kind} | {self.tolerance:.0e} |"
+
+
+def apart(ours, published, relative=True):
+    """Largest absolute difference, over the largest published value where `relative`."""
+    ours, published = np.asarray(ours, "float64"), np.asarray(published, "float64")
+    if ours.shape != published.shape:
+        raise UserError(f"outputs of shape {ours.shape}, published {published.shape}: not the same thing")
+    return float(np.abs(ours - published).max() / (np.abs(published).max() if relative else 1))
+
+
+def data_rows(golden, folder):
+    """Raw files to data sets, graph, features."""
+    import generator
+    from dataset.features import branch_features
+    from dataset.graph import NTU
+    from reader.splits import SPLITS
+
+    expected = load(golden, "feeder")
+    for name, split, transform, what in (
+        ("ntu-xsub", "xsub", False, "15 recordings, coordinates in m"),
+        ("ntu-xview", "xview", True, "15 recordings after view normalisation"),
+    ):
+        generator.generate(name, [golden / "skeletons"], folder, transform, workers=1, progress=False)
+        made = folder / ("transformed" if transform else "original") / name
+        values = [
+            apart(np.load(made / f"{s}_data.npy"), load(golden, "reader")[f"{split}_{s}_data"], False) for s in SPLITS
+        ]
+        yield Row("reader", f"{split}: {what}", max(values), 1e-5 if transform else 1e-6, relative=False)
+    yield Row(
+        "graph",
+        "adjacency of 11 hop distances",
+        apart(NTU.adjacency(), load(golden, "graph_ntu")["A"], False),
+        1e-6,
+        False,
+    )
+    samples = load(golden, "reader")["xsub_train_data"][expected["index"]][:, :, : expected["features"].shape[3]]
+    ours = branch_features(samples, NTU, "JVB")
+    yield Row("features", "branches J, V, B of 2 samples", apart(ours, expected["features"], False), 1e-5, False)
+
+
+def load(golden, name):
+    """Arrays of DIR/NAME.npz."""
+    path = golden / f"{name}.npz"
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; --golden must be the folder of the published code's outputs")
+    with np.load(path, allow_pickle=False) as file:
+        return dict(file)
+
+
+def forward_rows(golden, model):
+    """Maps of every stage and logits, then what is counted from logits."""
+    import paddle
+
+    from dataset.features import branch_features
+    from dataset.graph import NTU
+    from dataset.scores import Scores
+
+    expected, maps, layers = load(golden, "model_xsub"), {}, dict(model.named_sublayers())
+    stages = [key.removeprefix("shape/") for key in expected if key.startswith("shape/")]
+    for name in stages:
+        layers[name].register_forward_post_hook(lambda _layer, _inputs, output, name=name: maps.update({name: output}))
+    model.eval()
+    with paddle.no_grad():
+        logits, features = model(paddle.to_tensor(load(golden, "feeder")["features"]))
+        means = {name: maps[name].numpy().mean((2, 3)) for name in stages}
+        data = load(golden, "reader")
+        scored = model(paddle.to_tensor(branch_features(data["xsub_eval_data"][:, :, :288], NTU, "JVB")))[0]
+    worst = max(apart(means[name], expected[f"channel_mean/{name}"]) for name in stages)
+    yield Row("forward", f"channel means of {len(stages)} stages", worst, 1e-4)
+    yield Row("forward", "feature map, means", apart(features.numpy().mean((2, 3, 4)), expected["feature_mean"]), 1e-4)
+    yield Row("forward", "logits of 2 training samples", apart(logits, expected["logits"]), 1e-4)
+    yield Row("forward", "logits of 4 evaluation samples", apart(scored, expected["eval_logits"]), 1e-4)
+    labels, published = data["xsub_eval_label"], expected["eval_logits"]
+    for k in (1, 5):
+        paddles = paddle.metric.accuracy(paddle.to_tensor(published), paddle.to_tensor(labels[:, None]), k).item()
+        ours = Scores([], labels, scored.numpy()).hits(k).mean()
+        yield Row(
+            "metric",
+            f"top-{k} of our logits, Paddle's own metric of the published ones",
+            abs(ours - paddles),
+            1e-9,
+            False,
+        )
+    loss = paddle.nn.functional.cross_entropy(paddle.to_tensor(published), paddle.to_tensor(labels)).item()
+    yield Row("metric", "mean loss, likewise", abs(Scores([], labels, scored.numpy()).mean_loss() / loss - 1), 1e-4)
+
+
+def training_rows(golden, model):
+    """Loss, gradients and three steps of Momentum from the published weights, dropout off."""
+    import paddle
+    import paddle.nn.functional as F
+
+    from initializer import build_optimizer
+
+    expected = load(golden, "train_step_xsub")
+    features, labels = paddle.to_tensor(load(golden, "feeder")["features"]), paddle.to_tensor(expected["labels"])
+    optimizer = build_optimizer(load_config("2001"), model, 0.01)
+    model.train()
+    for number, published in enumerate(expected["loss"]):
+        loss = F.cross_entropy(model(features)[0], labels)
+        step = "loss" if number == 0 else "training"
+        text = "first batch" if number == 0 else f"loss after {number} step{'s' * (number > 1)} of Momentum"
+        yield Row(step, text, abs(loss.item() / published - 1), 1e-3)
+        loss.backward()
+        if number == 0:
+            norms = {name: p.grad.norm().item() for name, p in model.named_parameters() if not p.stop_gradient}
+            pairs = [(norm, float(expected[f"grad_norm/{name}"])) for name, norm in norms.items()]
+            real = [(ours, theirs) for ours, theirs in pairs if theirs >= ROUNDING_NOISE]
+            worst = max(abs(ours - theirs) / max(theirs, 1e-1) for ours, theirs in real)
+            yield Row("backward", f"norms of {len(real)} gradients (those under 0.1: relative to 0.1)", worst, 1e-3)
+            noise = [max(pair) for pair in pairs if pair[1] < ROUNDING_NOISE]
+            yield Row(
+                "backward", f"norms of the other {len(noise)}, rounding noise there, against 0", max(noise), 1e-2, False
+            )
+        optimizer.step()
+        optimizer.clear_grad()
+
+
+def schedule_rows(state):
+    """The rate that the published checkpoint holds against that of our schedule at its step."""
+    from scheduler.lr_schedulers import FACTORS
+
+    args, saved = load_config("2001").schedule.model_dump(), state.get("scheduler")
+    if not isinstance(saved, dict) or not {"last_epoch", "last_lr"} <= saved.keys():
+        raise UserError("--weights: holds no schedule; must be the published x-sub checkpoint")
+    step, steps = saved["last_epoch"], 70 * STEPS_PER_EPOCH
+    rate = 0.1 * FACTORS["cosine"](step, STEPS_PER_EPOCH, **args)
+    text = f"rate at step {step:,} of {steps:,}, as the published checkpoint has it"
+    yield Row("schedule", text, abs(rate / float(saved["last_lr"]) - 1), 1e-9)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--golden", type=Path, required=True, metavar="DIR", help="outputs of the published code")
+    parser.add_argument("--weights", type=Path, required=True, metavar="FILE", help="the published x-sub checkpoint")
+    parser.add_argument("--output", type=Path, default=Path("docs/alignment.md"), help="default: docs/alignment.md")
+    options = parser.parse_args()
+    start_paddle()
+    from initializer import build_model
+    from model.checkpoint import load_weights, read_checkpoint
+
+    state = read_checkpoint(options.weights)
+    model = build_model(load_config("2001", [("model_args.drop_prob", "0.0")]))
+    load_weights(model, state, options.weights)
+    with tempfile.TemporaryDirectory() as folder:
+        rows = [*data_rows(options.golden, Path(folder)), *forward_rows(options.golden, model)]
+    rows += [*schedule_rows(state), *training_rows(options.golden, model)]
+    order = ["reader", "graph", "features", "forward", "metric", "loss", "backward", "schedule", "training"]
+    rows.sort(key=lambda row: order.index(row.step))
+    text = TEXT.format(rows="\n".join(map(str, rows)), versions=versions().split(", commit")[0])
+    with replacing(options.output) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    print("\n".join(map(str, rows)))
+    over = [row for row in rows if not row.difference <= row.tolerance]
+    if over:
+        raise UserError(f"{len(over)} differences are over their tolerance: {', '.join(row.compared for row in over)}")
+    print(f"Written: {options.output}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))
