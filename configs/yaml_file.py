@@ -4,11 +4,21 @@ import re
 
 import yaml
 
-from utils import UserError
+from utils import UserError, read_bytes
+
+LARGEST = 1 << 20  # bytes of a YAML file
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML that reads 1e-4 as a number, as YAML 1.2 does, and refuses a key given twice."""
+    """Safe YAML that reads 1e-4 as a number, as YAML 1.2 does, and refuses a key given twice and aliases.
+
+    A few lines of aliases can stand for more values than memory holds.
+    """
+
+    def compose_node(self, parent, index):
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.composer.ComposerError(None, None, "aliases are not taken", self.peek_event().start_mark)
+        return super().compose_node(parent, index)
 
     def construct_mapping(self, node, deep=False):
         keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
@@ -37,9 +47,9 @@ def parse_yaml(text, source):
 def read_yaml(path):
     """Keys and values of a YAML file, {} where it is empty; raises UserError where it is anything else."""
     try:
-        values = parse_yaml(path.read_text(encoding="utf-8"), path)
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: can't be read ({error})") from error
+        values = parse_yaml(read_bytes(path, LARGEST).decode(), path)
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: is not text in UTF-8 ({error})") from error
     if values is not None and not isinstance(values, dict):
         raise UserError(f"{path}: must hold keys and values, like configs/2001.yaml")
     return values or {}

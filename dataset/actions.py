@@ -1,8 +1,11 @@
 """Names of action classes: those of NTU RGB+D, and those of a text file."""
 
+from collections import Counter
 from pathlib import Path
 
-from utils import UserError
+from utils import UserError, read_bytes
+
+LARGEST = 1 << 20  # bytes of a file of names
 
 
 def read_names(path):
@@ -11,13 +14,14 @@ def read_names(path):
     Raises UserError where the file can't be read, names nothing, or names a class twice.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: can't be read ({error}); it must hold a class name a line") from error
+        lines = read_bytes(path, LARGEST).decode().splitlines()
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: is not text in UTF-8 ({error}); it must hold a class name a line") from error
     names = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
-    twice = [name for name in names if names.count(name) > 1]
-    if twice or not names:
-        raise UserError(f"{path}: {f'{twice[0]!r} stands twice' if twice else 'names no class'}; a class name a line")
+    wrong = [f"{name!r} stands twice" for name, count in Counter(names).items() if count > 1]
+    wrong += [f"{name!r} is not printable" for name in names if not name.isprintable()]
+    if wrong or not names:
+        raise UserError(f"{path}: {wrong[0] if wrong else 'names no class'}; it must hold a class name a line")
     return names
 
 

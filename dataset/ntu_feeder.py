@@ -1,5 +1,6 @@
 """Access to a generated data set: memory-mapped arrays, labels, batches of features. No Paddle."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -17,18 +18,36 @@ def split_paths(root_folder, transform, dataset, split):
 
 def load_data(path):
     """Memory-mapped float32 array (N, C, T, V, M) of a npy file; raises UserError where it is anything else."""
+    if not Path(path).is_file():
+        raise UserError(f"{path}: no such file; make the data set first (python main.py -c ID -gd)")
     try:
         data = np.load(path, mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; make the data set first (python main.py -c ID -gd)") from None
     except (OSError, ValueError, EOFError, SyntaxError, MemoryError, OverflowError) as error:
         raise UserError(
             f"{path}: not a readable npy array ({' '.join(str(error).split())}); generate it again"
         ) from error
-    if getattr(data, "ndim", 0) != 5 or data.dtype != np.float32:
+    if getattr(data, "ndim", 0) != 5 or data.dtype != np.float32 or not data.flags.c_contiguous:
         found = f"{data.dtype} {data.shape}" if isinstance(data, np.ndarray) else type(data).__name__
         raise UserError(f"{path}: holds {found}, needed is float32 (N, C, T, V, M); generate it again")
     return data
+
+
+class SampleFile:
+    """The samples of a npy file, read one by one: where a file in use is cut short, a memory map would end the process."""
+
+    def __init__(self, path):
+        data = load_data(path)
+        self.path, self.shape, self.start = path, data.shape, data.offset
+        self.file = open(path, "rb")  # noqa: SIM115 (for as long as samples are read)
+
+    def read(self, indices):
+        """Samples (N, C, T, V, M) float32; raises UserError where the file is not as it was."""
+        samples = np.empty((len(indices), *self.shape[1:]), np.float32)
+        for index, sample in zip(indices, samples, strict=True):
+            start = self.start + index * sample.nbytes
+            if os.preadv(self.file.fileno(), [sample], start) < sample.nbytes:
+                raise UserError(f"{self.path}: was cut short while in use; generate it again, then go on with -r")
+        return samples
 
 
 def load_labels(path):
@@ -36,7 +55,7 @@ def load_labels(path):
 
     Raises UserError where the file is anything else. Nothing in it is run (see utils.load_pickle).
     """
-    if not Path(path).exists():
+    if not Path(path).is_file():
         raise UserError(f"{path}: no such file; make the data set first (python main.py -c ID -gd)")
     value = load_pickle(path)
     if (
@@ -50,8 +69,8 @@ def load_labels(path):
         raise UserError(
             f"{path}: lists of different length ({len(names)} names, {len(labels)} labels, {len(lengths)} lengths)"
         )
-    if not all(isinstance(name, str) for name in names):
-        raise UserError(f"{path}: sample names must be texts")
+    if not all(isinstance(name, str) and name.isprintable() for name in names):
+        raise UserError(f"{path}: sample names must be texts that can be printed")
     if not all(isinstance(number, (int, np.integer)) for number in (*labels, *lengths)):
         raise UserError(f"{path}: labels and lengths must be whole numbers")
     return (
@@ -67,7 +86,7 @@ class NTUFeeder:
     def __init__(
         self, data_path, label_path, *, num_frame, inputs, graph, num_classes, num_channel=3, num_person=2, limit=None
     ):
-        self.data = load_data(data_path)
+        self.data = SampleFile(data_path)
         self.names, self.labels, lengths = load_labels(label_path)
         count, C, T, V, M = self.data.shape
         if count != len(self.names):
@@ -95,12 +114,12 @@ class NTUFeeder:
         return self.count
 
     def __getitem__(self, index):
-        features = branch_features(self.data[index, :, : self.num_frame], self.graph, self.inputs)
+        features = branch_features(self.data.read([index])[0, :, : self.num_frame], self.graph, self.inputs)
         return features, self.labels[index], self.names[index]
 
     def batch(self, indices):
         """(features (N, I, 2C, T, V, M), labels (N,) int64, indices (N,) int64) of samples, computed at once."""
-        coordinates = np.stack([self.data[i, :, : self.num_frame] for i in indices])
+        coordinates = self.data.read(indices)[:, :, : self.num_frame]
         labels = np.array([self.labels[i] for i in indices], "int64")
         return branch_features(coordinates, self.graph, self.inputs), labels, np.array(indices, "int64")
 

@@ -1,12 +1,17 @@
 """Scores of an evaluation: logits keyed by sample name, and what follows from them."""
 
 import csv
+import io
 import zipfile
+import zlib
 from dataclasses import dataclass
 
 import numpy as np
 
-from utils import UserError, replacing
+from utils import UserError, read_bytes, replacing
+
+LARGEST = 1 << 30  # bytes of a score file, unpacked
+DAMAGE = (zipfile.BadZipFile, zlib.error, MemoryError)
 
 
 @dataclass
@@ -45,9 +50,12 @@ class Scores:
     def load(cls, path):
         """Scores that `save` wrote; raises UserError where the file holds anything else. Nothing in it is run."""
         try:
-            with np.load(path, allow_pickle=False) as file:
-                names, labels, logits = (file[key] for key in ("names", "labels", "logits"))
-        except (OSError, ValueError, LookupError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+            with zipfile.ZipFile(io.BytesIO(read_bytes(path, LARGEST))) as archive:
+                if sum(entry.file_size for entry in archive.infolist()) > LARGEST:
+                    raise ValueError("it would take too much memory")
+                parts = (io.BytesIO(archive.read(f"{key}.npy")) for key in ("names", "labels", "logits"))
+                names, labels, logits = (np.lib.format.read_array(part, allow_pickle=False) for part in parts)
+        except (OSError, ValueError, LookupError, TypeError, RuntimeError, EOFError, *DAMAGE) as error:
             raise UserError(f"{path}: not a readable score file ({error}); main.py -e writes them") from error
         kinds = names.dtype.kind + labels.dtype.kind + logits.dtype.kind
         shapes = names.shape + labels.shape == 2 * logits.shape[:1]

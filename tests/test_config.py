@@ -79,7 +79,7 @@ def test_a_mistake_names_key_value_and_what_is_allowed(name, overrides, parts):
 
 @pytest.mark.parametrize("text, part", [
     ("a: [", "line"), ("- 1", "keys and values"), ("seed: 1\nseed: 2", "stands twice"), ("seed: !!python/object:os.x {}", "YAML"),
-    ("3: 4", "no such key"), ("a: *b", "YAML")])
+    ("3: 4", "no such key"), ("a: *b", "YAML"), ("seed: &a [1]\ngpus: *a", "aliases are not taken"), ("\ufeff- \x80", "YAML")])
 def test_broken_files_are_named(tmp_path, text, part):
     path = tmp_path / "x.yaml"
     path.write_text(text)

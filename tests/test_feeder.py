@@ -1,6 +1,8 @@
 """Order of batches, feeder and loader: every sample once, the same order for a seed, exact restarts."""
 
+import os
 import pickle
+import shutil
 
 import numpy as np
 import pytest
@@ -96,7 +98,7 @@ def labelled(tmp_path, value):
 
 
 @pytest.mark.parametrize("value, text", [
-    (([1], [2]), "three lists"), ((["a"], [1, 2], [3]), "different length"), (([1], [1], [1]), "names must be texts"),
+    (([1], [2]), "three lists"), ((["a"], [1, 2], [3]), "different length"), (([1], [1], [1]), "names must be texts"), ((["a\nb"], [1], [1]), "that can be printed"),
     ((["a"], ["b"], [3]), "whole numbers"), ({"a": 1}, "three lists"), ((["a"] * 11, [60] * 11, [3] * 11), "label 60 of a"),
     ((["a"] * 10, [1] * 10, [3] * 10), "holds 11"), ((["a"] * 11, [1] * 11, [13] * 11), "length")])
 def test_wrong_label_files_are_named_before_training(folder, tmp_path, value, text):
@@ -130,3 +132,22 @@ def test_truncated_arrays_are_named(folder, tmp_path):
 def test_names_lose_their_folder(tmp_path):
     names = load_labels(labelled(tmp_path, (["/a/b/S1.skeleton", "c\\S2.skeleton"], [0, 1], [3, 3])))[0]
     assert names == ["S1.skeleton", "S2.skeleton"]
+
+
+def test_a_file_that_is_cut_short_while_in_use_is_one_clear_line(folder, tmp_path):
+    for name in ("train_data.npy", "train_label.pkl"):
+        shutil.copy(folder / name, tmp_path)
+    feeder = NTUFeeder(tmp_path / "train_data.npy", tmp_path / "train_label.pkl", **SETTINGS)
+    os.truncate(tmp_path / "train_data.npy", 8 * 180000 // 25)
+    feeder.batch([0])
+    with pytest.raises(UserError, match=r"train_data\.npy: was cut short while in use"):
+        feeder.batch([0, 10])
+
+
+def test_a_file_that_is_removed_while_in_use_can_still_be_read(folder, tmp_path):
+    for name in ("train_data.npy", "train_label.pkl"):
+        shutil.copy(folder / name, tmp_path)
+    feeder = NTUFeeder(tmp_path / "train_data.npy", tmp_path / "train_label.pkl", **SETTINGS)
+    expected = feeder.batch([3])[0]
+    (tmp_path / "train_data.npy").unlink()
+    np.testing.assert_array_equal(feeder.batch([3])[0], expected)

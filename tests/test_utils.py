@@ -2,12 +2,13 @@
 
 import os
 import pickle
-import struct
 from collections import OrderedDict
 
 import numpy as np
 import pytest
+from hostile import hostile_pickles
 
+import utils
 from utils import UserError, load_pickle, make_run_folder, replacing, run_command
 
 
@@ -69,39 +70,45 @@ def test_honest_pickles_load(tmp_path, protocol):
     assert loaded["b"] == value["b"]
 
 
-class Calls:
-    """Pickles as a call of `function`."""
-
-    def __init__(self, function, *args):
-        self.call = (function, args)
-
-    def __reduce__(self):
-        return self.call
-
-
-HOSTILE = {
-    "os.system": Calls(os.system, "touch hacked"),
-    "eval": Calls(eval, "open('hacked', 'w')"),
-    "import": Calls(__import__, "antigravity"),
-    "nested": {"model": [("a", Calls(tuple, [Calls(os.mkdir, "hacked")]))]},
-    "getattr": Calls(getattr, "x", "__class__"),
-    "huge array": b"cnumpy\nndarray\n((I99999999999\ntR.",
-    "huge scalar": b"cnumpy.core.multiarray\nscalar\n(cnumpy\ndtype\n(S'V2000000000'\ntRtR.",
-    "huge memo": b"\x80\x04Nr" + struct.pack("<I", 2**31) + b".",
-    "long text": b"\x80\x04\x8e" + struct.pack("<Q", 2**40) + b"abc",
-    "stack": b"0000.",
-    "empty": b"",
-    "truncated": pickle.dumps(list(range(1000)))[:100],
-    "text": b"hello world",
-}
-
-
-@pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_pickles_run_nothing_and_are_one_clear_line(tmp_path, monkeypatch, name):
+@pytest.mark.parametrize(("rule", "data"), list(hostile_pickles()))
+def test_hostile_pickles_run_nothing_and_are_one_clear_line(tmp_path, monkeypatch, rule, data):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match=r"x\.pkl") as error:
-        load_pickle(pickled(tmp_path, HOSTILE[name]))
+    with pytest.raises(UserError, match=r"x\.pkl: not a usable file") as error:
+        load_pickle(pickled(tmp_path, data))
     assert "\n" not in str(error.value) and os.listdir(tmp_path) == ["x.pkl"]
+
+
+def test_every_cut_of_a_pickle_is_refused(tmp_path):
+    data = pickle.dumps({"a": [1, "x", (2.5, None)], "b": np.arange(3)}, 4)
+    for end in range(len(data)):
+        with pytest.raises(UserError):
+            load_pickle(pickled(tmp_path, data[:end]))
+
+
+def test_what_a_pickle_remembers_takes_no_memory_for_its_number(tmp_path):
+    assert load_pickle(pickled(tmp_path, b"\x80\x04Nr\xff\xff\xff\xff.")) is None
+
+
+def test_operations_without_end_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(utils, "MOST_OPERATIONS", 100)
+    load_pickle(pickled(tmp_path, [None] * 50))
+    with pytest.raises(UserError, match="more than 100 operations"):
+        load_pickle(pickled(tmp_path, [None] * 100))
+
+
+def test_dicts_come_without_their_attributes(tmp_path):
+    weights = OrderedDict(a=1)
+    weights._metadata = {"version": 1}  # as PyTorch's have
+    assert load_pickle(pickled(tmp_path, weights)) == {"a": 1}
+
+
+@pytest.mark.parametrize("array", [np.arange(4, dtype=">f4"), np.zeros((0, 3), "i2"), np.array("abc"), np.array([True, False]),
+                                   np.asfortranarray(np.arange(6).reshape(2, 3)), np.arange(2000.0)], ids=str)  # fmt: skip
+@pytest.mark.parametrize("protocol", [2, 4, 5])
+def test_arrays_of_any_order_load_as_they_are(tmp_path, array, protocol):
+    loaded = load_pickle(pickled(tmp_path, {"a": array}, protocol))["a"]
+    assert loaded.dtype.kind + str(loaded.itemsize) == array.dtype.kind + str(array.itemsize)  # in any order of bytes
+    np.testing.assert_array_equal(loaded, array)
 
 
 def test_files_over_the_limit_are_not_read(tmp_path):

@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from configs.schema import load_config
 from tools.torch_file import Tensor, is_torch_file, load_torch
-from utils import UserError, load_pickle, replacing, run_command, start_paddle
+from utils import UserError, load_pickle, printable, replacing, run_command, start_paddle
 
 HOLDERS = ("model", "state_dict", "model_state_dict", "net", "network")  # keys under which files keep their weights
 WRAPPERS = {"module", "model", "net", "network", "backbone", "_layers"}  # what wrappers put before names
@@ -33,8 +33,8 @@ def read_weights(path):
         if path.suffix == ".safetensors":
             return load_file(path)
         content = load_torch(path) if is_torch_file(path) else load_pickle(path)
-        while holder := next((key for key in HOLDERS if key in content), None):
-            content = content[holder]
+        for _ in HOLDERS:  # a file could hold itself
+            content = next((content[key] for key in HOLDERS if key in content), content)
         return {str(name): array for name, value in content.items() if (array := _array(value)) is not None}
     except (ValueError, TypeError, LookupError, AttributeError, OSError, SafetensorError) as error:
         raise UserError(f"{path}: holds no weights, or is damaged ({' '.join(str(error).split())})") from error
@@ -102,7 +102,7 @@ def convert(source, target, config, report=print):
     ours = model.state_dict()
     found, lines, wrong = match(theirs, {name: tensor.shape for name, tensor in ours.items()})
     for line in [*lines, *wrong]:
-        report(line)
+        report(printable(line))
     if wrong:
         raise UserError(f"{source}: {len(wrong)} entries do not fit configuration {config.config}, as {wrong[0]}")
     load_weights(model, {"model": {name: tensor.numpy() for name, tensor in ours.items()} | found}, source)

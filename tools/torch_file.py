@@ -21,7 +21,7 @@ class Tensor:
         self.storage, self.offset, self.size, self.stride = storage, offset, tuple(size), tuple(stride)
 
     def array(self):
-        """A copy as NumPy array; raises ValueError where the view leaves its storage or is larger than it."""
+        """A view as NumPy array; raises ValueError where it leaves its storage or is larger than it."""
         data = np.frombuffer(self.storage["data"], self.storage["dtype"])
         numbers = (self.offset, *self.size, *self.stride)
         if len(self.size) != len(self.stride) or not all(isinstance(n, int) and n >= 0 for n in numbers):
@@ -30,7 +30,12 @@ class Tensor:
         if math.prod(self.size) > len(data) or (0 not in self.size and last >= len(data)):
             raise ValueError(f"a view {self.size} needs more than the {len(data)} values stored")
         strides = [step * data.itemsize for step in self.stride]
-        return np.lib.stride_tricks.as_strided(data[self.offset :], self.size, strides).copy()
+        return np.lib.stride_tricks.as_strided(data[self.offset :], self.size, strides)
+
+
+def _check_key(dtype, number):
+    if not isinstance(number, str) or dtype not in _DTYPES.values():
+        raise ValueError("a storage of unknown kind")
 
 
 _CLASSES = {
@@ -51,7 +56,7 @@ def load_torch(path):
     data = io.BytesIO(read_bytes(path))
     try:
         return _read_old(data, path) if data.getvalue().startswith(_OLD_FORMAT) else _read_zip(data, path)
-    except (zipfile.BadZipFile, LookupError, ValueError, TypeError, NotImplementedError, EOFError) as error:
+    except (zipfile.BadZipFile, LookupError, ValueError, TypeError, RuntimeError, EOFError) as error:
         raise UserError(f"{path}: not a usable PyTorch file ({' '.join(str(error).split())})") from error
 
 
@@ -59,8 +64,11 @@ def _read_zip(data, path):
     """Format since PyTorch 1.6: NAME/data.pkl and, stored as they are, NAME/data/KEY for each storage."""
     archive = zipfile.ZipFile(data)
     name = next((name for name in archive.namelist() if name.endswith("data.pkl")), None)
-    if name is None or any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+    entries = archive.infolist()
+    if name is None or any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
         raise ValueError("no data.pkl in it" if name is None else "compressed entries")
+    if sum(entry.file_size for entry in entries) > data.getbuffer().nbytes:
+        raise ValueError("entries that share bytes")
     folder = name.removesuffix("data.pkl")
     if f"{folder}byteorder" in archive.namelist() and archive.read(f"{folder}byteorder") != b"little":
         raise ValueError("written on a big-endian machine")
@@ -68,6 +76,7 @@ def _read_zip(data, path):
 
     def storage(key):
         _, dtype, number, _, count = key
+        _check_key(dtype, number)
         if number not in storages:
             content = archive.read(f"{folder}data/{number}")
             storages[number] = {"dtype": dtype, "data": content[: count * np.dtype(dtype).itemsize]}
@@ -82,6 +91,7 @@ def _read_old(data, path):
 
     def storage(key):
         _, dtype, number, _, _, view = key
+        _check_key(dtype, number)
         if view is not None:
             raise ValueError("views of storages are not supported; save it with a newer PyTorch")
         return storages.setdefault(number, {"dtype": dtype, "data": b""})
