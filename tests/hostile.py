@@ -1,0 +1,494 @@
+"""Files that are wrong or mean harm, for every command that reads a file; each breaks another rule. Made from a seed.
+
+A corpus yields (the rule that is broken, bytes). `cases` turns them into commands to run in a folder that `prepare` filled.
+"""
+
+import io
+import json
+import pickle
+import random
+import struct
+import zipfile
+from dataclasses import dataclass, field
+
+import numpy as np
+import yaml
+
+# ---------------------------------------------------------------- pickles
+
+MEMOIZE, GET_0 = b"\x94", b"h\x00"
+
+
+def text(value):
+    return b"X" + struct.pack("<I", len(value)) + value.encode()
+
+
+def whole(value):
+    return b"J" + struct.pack("<i", value) if abs(value) < 2**31 else b"L%dL\n" % value
+
+
+def raw(value):
+    return b"B" + struct.pack("<I", len(value)) + value
+
+
+def group(*parts):
+    return b"(" + b"".join(parts) + b"t"
+
+
+def call(place, *arguments):
+    """A pickle's call of `module.name`."""
+    module, name = place.rsplit(".", 1)
+    return f"c{module}\n{name}\n".encode() + group(*arguments) + b"R"
+
+
+def dtype(name):
+    return call("numpy.dtype", text(name), b"\x89", b"\x88")
+
+
+def array(kind, shape, data):
+    """A pickle's array of type `kind` (bytes that make one), `shape` and `data` (bytes that make them)."""
+    start = call("numpy.core.multiarray._reconstruct", b"cnumpy\nndarray\n", group(whole(0)), raw(b"b"))
+    return start + group(whole(1), group(*map(whole, shape)), kind, b"\x89", data) + b"b"
+
+
+RUNS = {  # what a hostile pickle may ask for, each of which would leave a file `hacked`
+    **{f"{module}.system": ("touch hacked",) for module in ("os", "posix")},
+    **{f"subprocess.{name}": ("touch hacked",) for name in ("getoutput", "getstatusoutput")},
+    **{f"builtins.{name}": ("open('hacked','w')",) for name in ("eval", "exec")},
+    **{f"__builtin__.{name}": ("open('hacked','w')",) for name in ("eval", "execfile")},
+    "builtins.open": ("hacked", "w"),
+    "io.open": ("hacked", "w"),
+    "os.mkdir": ("hacked",),
+    "os.popen": ("touch hacked",),
+    "pathlib.Path.touch": ("hacked",),
+    "builtins.__import__": ("antigravity",),
+    "importlib.import_module": ("antigravity",),
+    "builtins.getattr": ("x", "__class__"),
+    "operator.methodcaller": ("touch",),
+    "functools.partial": ("x",),
+    "pickle.loads": ("x",),
+    "marshal.loads": ("x",),
+    "types.FunctionType": ("x",),
+    "ctypes.CDLL": ("libc.so.6",),
+    "runpy.run_path": ("hacked.py",),
+    "timeit.timeit": ("open('hacked','w')",),
+    "code.interact": ("x",),
+    "webbrowser.open": ("file:///",),
+    "numpy.load": ("hacked",),
+    "numpy.fromfile": ("hacked",),
+    "numpy.core.multiarray.fromfile": ("hacked",),
+    "numpy.memmap": ("hacked", "u1", "w+"),
+    "numpy.testing._private.utils.runstring": ("open('hacked','w')", "x"),
+    "paddle.load": ("hacked",),
+    "torch.load": ("hacked",),
+    "utils.os.system": ("touch hacked",),
+    "main.main": ("x",),
+}
+
+
+def hostile_pickles():
+    """Yield (rule, bytes) of pickles that would run something, take all memory or never end."""
+    system = call("os.system", text("touch hacked"))
+    for place, arguments in RUNS.items():
+        yield f"asks for {place}", b"\x80\x04" + call(place, *map(text, arguments)) + b"."
+    places = {
+        "a list": b"]" + system + b"a",
+        "a dict": b"}" + text("model") + system + b"s",
+        "a key": b"}" + system + b"Ns",
+        "weights": b"}" + text("model") + b"}" + text("classifier.fc.bias") + group(text("x"), system) + b"ss",
+        "a tuple's arguments": call("builtins.tuple", b"]" + system + b"a"),
+        "an array's state": array(dtype("f4"), (1,), system),
+        "an array's type": array(system, (1,), raw(bytes(4))),
+        "a type's state": dtype("f4") + group(system) + b"b",
+        "a number's bytes": call("numpy.core.multiarray.scalar", dtype("f4"), system),
+        "labels": group(b"]", system, b"]"),
+    }
+    for place, content in places.items():
+        yield f"calls os.system in {place}", b"\x80\x04" + content + b"."
+    yield "calls os.system as an instance", b"(" + text("touch hacked") + b"ios\nsystem\n."
+    yield "calls os.system as an object", b"(cos\nsystem\n" + text("touch hacked") + b"o."
+    yield "calls os.system as a new object", b"\x80\x04cos\nsystem\n" + group(text("touch hacked")) + b"\x81."
+    yield "calls os.system by names on the stack", b"\x80\x04" + text("os") + text("system") + b"\x93" + group() + b"R."
+    yield "names a module of another path", b"\x80\x04" + call("os.path.os.system", text("touch hacked")) + b"."
+    yield "extension code", b"\x80\x02\x82\x01."
+    yield "data outside the file", b"\x80\x04" + text("x") + b"Q."
+    yield "data outside the file, by name", b"Px\n."
+    yield "buffer outside the file", b"\x80\x05\x97."
+    yield "attribute of a maker", b"c_codecs\nencode\n" + group(b"N", b"}" + text("__code__") + b"Ns") + b"b."
+    yield "set", b"\x80\x04\x8f."
+    yield "frozen set", b"\x80\x04(\x91."
+    yield "array of objects", b"\x80\x04" + array(dtype("O8"), (1,), b"]}a") + b"."
+    yield "huge array of objects", b"\x80\x04" + array(dtype("O8"), (10**11,), b"]") + b"."
+    yield "structured array", b"\x80\x04" + array(dtype("V100"), (1,), raw(bytes(100))) + b"."
+    yield "array larger than its bytes", b"\x80\x04" + array(dtype("f8"), (10**11,), raw(bytes(8))) + b"."
+    yield "array of negative size", b"\x80\x04" + array(dtype("f8"), (-1, 3), raw(bytes(8))) + b"."
+    yield "array of more than 64 axes", b"\x80\x04" + array(dtype("f8"), (1,) * 70, raw(bytes(8))) + b"."
+    yield "array whose bytes are an array", b"\x80\x04" + array(dtype("i1"), (2,), array(dtype("i1"), (2,), raw(b"ab"))) + b"."
+    yield "array without a type", b"\x80\x04" + array(b"N", (1,), raw(bytes(8))) + b"."
+    yield "array of a type with fields", b"\x80\x04" + array(call("numpy.dtype", b"]"), (1,), raw(bytes(8))) + b"."
+    yield "type of 2 GB", b"\x80\x04" + call("numpy.core.multiarray.scalar", dtype("V2000000000")) + b"."
+    yield "huge array called by name", b"\x80\x04" + call("numpy.ndarray", group(whole(10**11))) + b"."
+    yield "a terabyte of zeros", b"\x80\x02" + call("__builtin__.bytes", whole(10**12)) + b"."
+    yield "type whose state changes it", dtype("f4") + group(whole(3), group(whole(8)), b"N", b"N", b"N", whole(400)) + b"b."
+    ones = b"](" + b"N" * 1000 + b"e" + MEMOIZE
+    yield "tuples that grow", b"\x80\x04" + ones + (b"cbuiltins\ntuple\n" + GET_0 + b"\x85R") * 1000 + b"."
+    long = text("a" * 1000) + MEMOIZE
+    yield "bytes that grow", b"\x80\x04" + long + (b"c_codecs\nencode\n" + GET_0 + b"\x85R") * 1000 + b"."
+    doubling = b"".join(b"h%ch%c\x86" % (n, n) + MEMOIZE for n in range(80))
+    yield "key that takes for ever to hash", b"\x80\x04)" + MEMOIZE + doubling + b"}h\x50Ns."
+    yield "key that is a list", b"\x80\x04}]Ns."
+    yield "number of 8,000 digits", pickle.dumps(7**9999)
+    yield "number of 8,000 digits, written out", b"I" + b"7" * 8000 + b"\n."
+    yield "text longer than the file", b"\x80\x04\x8d" + struct.pack("<Q", 2**40) + b"abc."
+    yield "bytes longer than the file", b"\x80\x04\x8e" + struct.pack("<Q", 2**40) + b"abc."
+    yield "byte array longer than the file", b"\x80\x05\x96" + struct.pack("<Q", 2**40) + b"abc."
+    yield "frame longer than the file", b"\x80\x04\x95" + struct.pack("<Q", 2**40) + b"N"
+    yield "empty stack", b"0000."
+    yield "empty stack, collected", b"\x80\x04\x87."
+    yield "no mark", b"\x80\x04t."
+    yield "takes from below a mark", b"\x80\x04N(\x85."
+    yield "forgotten memo", b"\x80\x04h\x07."
+    yield "list added to a number", b"\x80\x04K\x01(Ne."
+    yield "odd number of keys and values", b"\x80\x04}(NNNu."
+    yield "unknown operation", b"\x80\x04\xff."
+    yield "no end", b"\x80\x04N"
+    yield "not of ASCII", b"\x80\x04c\xff\xfe\n\n."
+
+
+def damaged(data, seed=0, cuts=12):
+    """Yield (rule, bytes) of a file that was cut, turned into another kind, or changed in single places."""
+    rng = random.Random(seed)
+    yield "empty", b""
+    for part in range(1, cuts):
+        yield f"cut after {part}/{cuts} of it", data[: len(data) * part // cuts]
+    yield "last byte missing", data[:-1]
+    yield "first byte missing", data[1:]
+    yield "zeros", bytes(min(len(data), 10**6))
+    yield "text", b"hello world\n"
+    yield "HTML, as of an error page", b"<!DOCTYPE html><html><body>404</body></html>"
+    yield "gzip", b"\x1f\x8b\x08\x00" + data[:1000]
+    yield "zip", b"PK\x03\x04" + data[:1000]
+    yield "noise", rng.randbytes(5000)
+
+
+# ---------------------------------------------------------------- values of the wrong kind
+
+ODD = {
+    "null": None, "true": True, "a number": 7, "minus one": -1, "a fraction": 0.5, "a text": "x", "an empty text": "",
+    "a list": [1], "an empty list": [], "a dict": {"x": 1}, "a nested list": [[1], [1, 2]], "bytes": b"1",
+    "a huge number": 2**70, "nan": float("nan"), "inf": float("inf"), "a tuple": (1, 2),
+}  # fmt: skip
+
+
+def label_files(names, num_classes=60):
+    """Yield (rule, bytes) of wrong label files for samples of these names."""
+    count = len(names)
+    good = list(names), [0] * count, [300] * count
+
+    def changed(part, place, value):
+        lists = [list(x) for x in good]
+        lists[part][place] = value
+        return pickle.dumps(tuple(lists), 4)
+
+    for what, value in ODD.items():
+        yield f"the whole is {what}", pickle.dumps(value, 4)
+        for part, name in enumerate(("names", "labels", "lengths")):
+            yield f"{name} is {what}", pickle.dumps((*good[:part], value, *good[part + 1 :]), 4)
+            accepted = (what in ("a text", "an empty text"), what in ("a number", "true"), what in ("a number", "true"))
+            if not accepted[part]:
+                yield f"one of {name} is {what}", changed(part, count // 2, value)
+    yield "two lists", pickle.dumps(good[:2], 4)
+    yield "four lists", pickle.dumps((*good, good[0]), 4)
+    yield "one sample less", pickle.dumps(tuple(part[:-1] for part in good), 4)
+    yield "one sample more", pickle.dumps(tuple([*part, part[-1]] for part in good), 4)
+    yield "one label less", pickle.dumps((good[0], good[1][:-1], good[2]), 4)
+    yield "labels from 1", changed(1, 0, num_classes)
+    yield "length beyond the array", changed(2, 0, 301)
+    for what, name in {"line end": "a\nb", "control code": "\x1b[31m", "NUL": "\0", "lone surrogate": "\udcff"}.items():
+        yield f"name with a {what}", changed(0, 0, name)
+
+
+def npy(array, descr=None, shape=None, order=False, version=(1, 0), body=None):
+    """Bytes of a npy file whose header may say something else than its body."""
+    header = {"descr": descr or array.dtype.str, "fortran_order": order, "shape": shape or array.shape}
+    return with_header(repr(header), array.tobytes() if body is None else body, version)
+
+
+def with_header(header, body=b"", version=(1, 0)):
+    header = header.encode("latin1") + b"\n"
+    size = struct.pack("<H" if version[0] == 1 else "<I", len(header) % 65536)
+    return b"\x93NUMPY" + bytes(version) + size + header + body
+
+
+def data_files(data):
+    """Yield (rule, bytes) of wrong npy files instead of one with the array `data` (N, C, T, V, M) float32."""
+    N, C, T, V, M = data.shape
+    yield from damaged(npy(data))
+    for kind in ("f8", ">f4", "f2", "i4", "u1", "c8", "S4", "U1", "M8[s]", "b1"):
+        size = np.dtype(kind).itemsize
+        yield f"type {kind}", npy(data, np.dtype(kind).str, body=bytes(data.size * size))
+    yield "objects", npy(data, "|O", shape=(1,), body=pickle.dumps([{}]))
+    yield "objects that run something", npy(data, "|O", shape=(1,), body=b"cos\nsystem\n(Vtouch hacked\ntR.")
+    yield "a pickle", pickle.dumps(data)
+    yield "fields", npy(data, [("x", "<f4")])
+    yield "axes in the other order", npy(data, order=True)
+    for axis, name in enumerate("NCTVM"):
+        for what, step in (("more", 1), ("less", -1)):
+            shape = tuple(n + step * (i == axis) for i, n in enumerate(data.shape))
+            yield f"{name} one {what} than there is", npy(data, shape=shape, body=data.tobytes() + bytes(step == 1))
+    for axis, name in enumerate("CVM", 1):
+        wrong = np.zeros(tuple(3 + (i == axis) if name in "C" else n + (i == axis + (axis > 1)) for i, n in enumerate(data.shape)))
+        yield f"{name} other than the configuration's", npy(wrong.astype("float32"))
+    yield "fewer frames than the network takes", npy(np.ascontiguousarray(data[:, :, :4]))
+    yield "no samples", npy(data[:0])
+    yield "four axes", npy(data[0])
+    yield "six axes", npy(data[None])
+    yield "a number", npy(np.float32(3))
+    for what, shape in {"huge": (10**15, C, T, V, M), "negative": (-1, C, T, V, M), "overflowing": (2**62,) * 5}.items():
+        yield f"{what} shape", npy(data, shape=shape)
+    for what, shape in {"text": "x", "None": None, "list": [N, C, T, V, M], "fractions": (1.5, C, T, V, M)}.items():
+        yield f"shape is a {what}", with_header(repr({"descr": "<f4", "fortran_order": False, "shape": shape}), data.tobytes())
+    for what, header in {
+        "a key missing": "{'descr': '<f4', 'shape': (1,)}", "a key more": "{'descr': '<f4', 'fortran_order': False, 'shape': (1,), 'x': 1}",
+        "a list": "[1, 2]", "an expression": "__import__('os').system('touch hacked')", "unbalanced": "{'descr': (((",
+        "deeply nested": "(" * 5000 + ")" * 5000, "empty": "", "of 60,000 characters": repr({"descr": "<f4", "x": "y" * 60000}),
+        "a type that runs": "{'descr': 'os.system', 'fortran_order': False, 'shape': (1,)}",
+    }.items():  # fmt: skip
+        yield f"header is {what}", with_header(header, data.tobytes())
+    yield "version 9", npy(data, version=(9, 0))
+    archive = io.BytesIO()
+    np.savez(archive, data)
+    yield "npz", archive.getvalue()
+
+
+def weight_changes(state, change):
+    """Yield (rule, bytes) of checkpoints that are wrong in one place; `change(state)` returns a copy to change."""
+    name = next(iter(state["model"]))
+    for what, value in ODD.items():
+        yield f"the whole is {what}", pickle.dumps(value, 4)
+        for key in ("model", "opt"):
+            if (key, what) != ("opt", "a dict"):
+                yield f"{key} is {what}", pickle.dumps({**state, key: value}, 4)
+        yield f"a weight is {what}", pickle.dumps({**state, "model": {**state["model"], name: value}}, 4)
+        yield f"a name is {what}", pickle.dumps({**state, "model": {**state["model"], what: state["model"][name]}}, 4)
+    shape = np.asarray(state["model"][name][1]).shape
+    for what, value in {
+        "of another shape": np.zeros((*shape, 2), "f4"), "empty": np.zeros(0, "f4"), "not finite": np.full(shape, np.nan, "f4"),
+        "infinite": np.full(shape, np.inf, "f4"), "texts": np.full(shape, "x"), "objects": np.full(shape, None),
+        "booleans of another shape": np.zeros(3, bool), "complex": np.zeros(shape, complex),
+    }.items():  # fmt: skip
+        yield f"a weight is {what}", pickle.dumps({**state, "model": {**state["model"], name: (name, value)}}, 4)
+    missing = dict(list(state["model"].items())[1:])
+    yield "a weight is missing", pickle.dumps({**state, "model": missing}, 4)
+    yield "all weights are missing", pickle.dumps({**state, "model": {}}, 4)
+    nested = [0]
+    for _ in range(40):
+        nested = [nested, nested]
+    yield "a weight is lists without end", pickle.dumps({**state, "model": {**state["model"], name: nested}}, 4)
+    loop = {}
+    loop["model"] = loop
+    yield "it holds itself", pickle.dumps(loop, 4)
+
+
+def train_changes(state):
+    """Yield (rule, bytes) of checkpoints whose weights are right and whose state of training is not."""
+    for key in ("epoch", "best_state", "progress"):
+        for what, value in ODD.items():
+            if not (key == "epoch" and what in ("a number", "minus one")) and not (key != "epoch" and what == "null"):
+                yield f"{key} is {what}", pickle.dumps({**state, key: value}, 4)
+    for outer in ("best_state", "progress"):
+        for key in state[outer] or ():
+            for what in ("null", "a text", "minus one", "nan", "a huge number", "a dict"):
+                yield f"{outer}.{key} is {what}", pickle.dumps({**state, outer: {**state[outer], key: ODD[what]}}, 4)
+
+
+def score_files(scores):
+    """Yield (rule, bytes) of wrong score files; `scores` {names, labels, logits}."""
+    def saved(**arrays):
+        file = io.BytesIO()
+        np.savez(file, **arrays)
+        return file.getvalue()
+
+    yield from damaged(saved(**scores))
+    for key, value in scores.items():
+        yield f"without {key}", saved(**{k: v for k, v in scores.items() if k != key})
+        yield f"{key} of one sample less", saved(**{**scores, key: value[:-1]})
+        yield f"{key} of no sample", saved(**{**scores, key: value[:0]})
+        for kind in ("f8", "i8", "U3", "S3", "M8[s]", "c8", "?"):
+            if (key, kind) not in (("names", "U3"), ("labels", "i8"), ("logits", "f8")):
+                yield f"{key} of type {kind}", saved(**{**scores, key: np.zeros(value.shape, kind)})
+        yield f"{key} are objects", saved(**{**scores, key: np.full(value.shape, None)})
+    yield "labels below 0", saved(**{**scores, "labels": scores["labels"] - 100})
+    yield "labels beyond the classes", saved(**{**scores, "labels": scores["labels"] + 1000})
+    yield "logits not finite", saved(**{**scores, "logits": scores["logits"] * np.nan})
+    yield "logits of one axis", saved(**{**scores, "logits": scores["logits"][:, 0]})
+    yield "a sample twice", saved(**{**scores, "names": np.full(scores["names"].shape, "x")})
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for key in scores:
+            archive.writestr(f"{key}.npy", npy(np.zeros(0), "<f8", shape=(10**9,), body=bytes(10**8)))
+        archive.writestr("more", bytes(11 * 10**8))
+    yield "a zip bomb", file.getvalue()
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for key in scores:
+            archive.writestr(f"{key}.npy", npy(np.zeros(0), "<f8", shape=(10**12,), body=b""))
+    yield "arrays larger than the file", file.getvalue()
+
+
+# ---------------------------------------------------------------- settings
+
+
+def leaves(values, path=()):
+    """Yield the path of every key of nested dicts."""
+    for key, value in values.items():
+        yield (*path, key)
+        if isinstance(value, dict):
+            yield from leaves(value, (*path, key))
+
+
+def with_value(values, path, value):
+    """A copy of nested dicts with another value in one place."""
+    if not path:
+        return value
+    return {**values, path[0]: with_value(values[path[0]], path[1:], value)}
+
+
+def yaml_texts():
+    """Yield (rule, bytes) of files that are no settings at all, or mean harm."""
+    yield from {
+        "a list": b"- 1", "a text": b"hello", "a number": b"3", "not YAML": b"a: [", "unbalanced": b"a: }", "tabs": b"a:\n\tb: 1",
+        "a key twice": b"seed: 1\nseed: 2", "a key that is a number": b"3: 4", "a key that is a list": b"[1]: 2",
+        "a key that is null": b"~: 2", "an unknown key": b"sed: 1", "an unknown key at depth": b"model_args: {edg: true}",
+        "an anchor without an alias": b"a: *b", "two documents": b"seed: 1\n---\nseed: 2", "bytes that are no text": b"\xff\xfe\x00",
+        "NUL": b"seed: 1\0", "an object": b"seed: !!python/object:os.system {}", "a call": b"seed: !!python/object/apply:os.system ['touch hacked']",
+        "a name": b"seed: !!python/name:os.system", "a module": b"seed: !!python/module:antigravity", "an unknown tag": b"seed: !x 1",
+        "a number of 10,000 digits": b"seed: " + b"7" * 10000, "a hexadecimal of 100,000 digits": b"seed: 0x" + b"f" * 100000,
+        "sixties without end": b"seed: 1" + b":59" * 5000, "a date": b"seed: 2022-06-06", "an impossible date": b"seed: 2022-99-99",
+        "lists 10,000 deep": b"seed: " + b"[" * 10000 + b"]" * 10000, "dicts 2,000 deep": b"{a: " * 2000 + b"}" * 2000,
+        "a merge key": b"a: &a {seed: 1}\n<<: *a", "a graph that is a folder": b"dataset: custom-x\ndataset_args: {custom: {graph: ..}}",
+        "a folder name with NUL": b'work_dir: "a\\0b"', "a folder name with a line end": b'work_dir: "a\\nb"',
+        "a folder name of 5,000 characters": b"work_dir: " + b"a" * 5000, "2 MB": b"# " + b"x" * 2_000_000,
+    }.items()  # fmt: skip
+    laughs = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n"
+    laughs += "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 9))
+    yield "aliases that stand for 400 million values", laughs.encode()
+    yield "aliases in a known key", laughs.replace("a8:", "seed:").encode()
+
+
+# ---------------------------------------------------------------- commands
+
+
+@dataclass
+class Case:
+    """A command (its program first) that must refuse what `files` {path in the folder: bytes} put in place of others."""
+
+    kind: str
+    rule: str
+    command: list
+    files: dict = field(default_factory=dict)
+
+
+def torch_files(state):
+    """Yield (rule, bytes) of wrong files in PyTorch's format."""
+    storage = b"(" + text("storage") + b"ctorch\nFloatStorage\n" + text("0") + text("cpu") + whole(4) + b"tQ"
+
+    def tensor(size=(2, 2), stride=(2, 1), offset=0, place=storage):
+        numbers = group(*map(whole, size)), group(*map(whole, stride))
+        return call("torch._utils._rebuild_tensor_v2", place, whole(offset), *numbers, b"\x89", call("collections.OrderedDict"))
+
+    def saved(content, name="a/data.pkl", compress=zipfile.ZIP_STORED, **more):
+        file = io.BytesIO()
+        with zipfile.ZipFile(file, "w", compress) as archive:
+            archive.writestr(name, b"\x80\x02" + content + b".")
+            for path, data in {"a/data/0": bytes(16), **more}.items():
+                archive.writestr(path, data)
+        return file.getvalue()
+
+    def weights(part):
+        return b"}" + text("model") + b"}" + text("classifier.fc.bias") + part + b"ss"
+
+    yield from damaged(saved(weights(tensor())))
+    yield "weights of another network", saved(weights(tensor()))
+    for what, numbers in {
+        "larger than its storage": {"size": (100, 100)}, "beyond its storage": {"offset": 2}, "of negative size": {"size": (-1, 2)},
+        "of negative strides": {"stride": (-2, 1)}, "of one size and two strides": {"size": (2,)}, "of 10**12 equal values": {
+            "size": (10**6, 10**6), "stride": (0, 0)}, "of huge strides": {"stride": (2**40, 1)}, "of huge offset": {"offset": 2**40},
+    }.items():  # fmt: skip
+        yield f"a tensor {what}", saved(weights(tensor(**numbers)))
+    for what, place in {
+        "of objects": storage.replace(b"ctorch\nFloatStorage\n", text("O")), "of a type that runs": storage.replace(
+            b"ctorch\nFloatStorage\n", b"cos\nsystem\n"), "of an unknown kind": storage.replace(b"Float", b"Quantum"),
+        "that is missing": storage.replace(text("0") + text("cpu"), text("9") + text("cpu")),
+        "outside the archive": storage.replace(text("0") + text("cpu"), text("../../0") + text("cpu")),
+        "named by a number": storage.replace(text("0") + text("cpu"), whole(0) + text("cpu")), "of no size": storage.replace(
+            whole(4), b"N"), "that is no storage": text("x") + b"Q", "that is a tuple": group(),
+    }.items():  # fmt: skip
+        yield f"a storage {what}", saved(weights(tensor(place=place)))
+    yield "no data.pkl", saved(weights(tensor()), "a/other.pkl")
+    yield "compressed", saved(weights(tensor()), compress=zipfile.ZIP_DEFLATED)
+    yield "of a big-endian machine", saved(weights(tensor()), **{"a/byteorder": b"big"})
+    yield "no weights", saved(b"}")
+    yield "a list", saved(b"]")
+    yield "holds itself", saved(b"}" + MEMOIZE + text("model") + GET_0 + b"s")
+    for rule, data in hostile_pickles():
+        if rule.startswith("calls os.system in") and data[:2] == b"\x80\x04":
+            yield f"PyTorch: {rule}", saved(data[2:-1])
+    old = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19." + pickle.dumps(1001, 2) + pickle.dumps({}, 2)
+    yield "old format: cut", old
+    yield "old format: calls os.system", old + b"cos\nsystem\n(Vtouch hacked\ntR."
+    yield "old format: storage without end", old + b"\x80\x02]." + pickle.dumps(["0"], 2) + struct.pack("<q", 2**60)
+    yield "old format: storages of unknown names", old + b"\x80\x02]." + pickle.dumps([[[]], "x"], 2)
+    yield "old format: storages are a number", old + b"\x80\x02]." + pickle.dumps(3, 2)
+
+
+def array_files():
+    """Yield (rule, file name, bytes) of wrong samples of a data set of one's own: 18 joints, 2 coordinates, one body."""
+    sample = np.zeros((4, 18, 2), "float32")
+    for rule, data in damaged(npy(sample), cuts=6):
+        yield rule, "a.npy", data
+    for what, wrong in {
+        "17 joints": sample[:, :17], "3 coordinates": np.zeros((4, 18, 3)), "two bodies": np.zeros((4, 2, 18, 2)), "no frames": sample[:0],
+        "nan": sample * np.nan, "inf": sample + np.inf, "five axes": sample[None, None], "texts": np.full((4, 18, 2), "x"),
+        "complex": sample.astype(complex),
+    }.items():  # fmt: skip
+        yield what, "a.npy", npy(np.asarray(wrong))
+    yield "objects that run something", "a.npy", npy(sample, "|O", shape=(1,), body=b"cos\nsystem\n(Vtouch hacked\ntR.")
+    frame = [[[0, 0]] * 18]
+    for what, value in {
+        "a dict": {}, "a number": 3, "null": None, "a text": "abc", "no frames": [], "a joint less": [[frame[0][:17]]], "a text among numbers": [
+            [[["x", 0]] * 18]], "null among numbers": [[[[None, 0]] * 18]], "uneven": [[[[0, 0], [0]] * 9]], "two bodies": [frame + frame],
+        "numbers for frames": [1, 2], "deep": [[[[[[[0]]]]]]],
+    }.items():  # fmt: skip
+        yield f"JSON: {what}", "a.json", json.dumps(value).encode()
+    yield "JSON: nan", "a.json", json.dumps([frame]).replace("0", "NaN", 1).encode()
+    yield "JSON: 1e400", "a.json", json.dumps([frame]).replace("0", "1e400", 1).encode()
+    yield "JSON: number of 10,000 digits", "a.json", json.dumps([frame]).replace("0", "7" * 10000, 1).encode()
+    yield "JSON: 100,000 deep", "a.json", b"[" * 100000
+    yield "JSON: cut", "a.json", json.dumps([frame]).encode()[:-5]
+    yield "JSON: no text", "a.json", b"\xff\xfe{}"
+    yield "JSON: empty", "a.json", b""
+
+
+def records(record):
+    """Yield (rule, bytes) of wrong records beside an exported program."""
+    yield from yaml_texts()
+    for path in leaves(record):
+        name = ".".join(path)
+        if path[0] == "source" or path[-1] in ("nodes", "bytes", "paddle", "difference", "reason", "outputs"):
+            continue  # said, not used
+        yield f"without {name}", without(record, path)
+        for what, value in ODD.items():
+            yield f"{name} is {what}", yaml_bytes(with_value(record, path, list(value) if isinstance(value, tuple) else value))
+
+
+def without(values, path):
+    """The YAML text of nested dicts less one key."""
+    if len(path) > 1:
+        inner = yaml.safe_load(without(values[path[0]], path[1:]))
+        return yaml_bytes({**values, path[0]: inner})
+    return yaml_bytes({key: value for key, value in values.items() if key != path[0]})
+
+
+def yaml_bytes(values):
+    return yaml.safe_dump(values, sort_keys=False).encode()
