@@ -5,7 +5,7 @@ RUN := $(VENV)/bin/python
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-full lint format clean
+.PHONY: help venv demo test test-full tipc alignment lint format clean
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 16
@@ -32,6 +32,15 @@ test: venv lint  ## lint and all quick tests
 
 test-full: venv lint  ## what takes longer as well
 	@OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(RUN) -m pytest -n 2
+
+tipc: venv  ## the TIPC chain on synthetic data, on the CPU: lite_train_lite_infer and ONNX
+	@export PATH="$(CURDIR)/$(VENV)/bin:$$PATH"; \
+	bash test_tipc/prepare.sh test_tipc/configs/EfficientGCNB0/train_infer_python.txt lite_train_lite_infer; \
+	bash test_tipc/test_train_inference_python.sh test_tipc/configs/EfficientGCNB0/train_infer_python.txt lite_train_lite_infer; \
+	bash test_tipc/test_paddle2onnx.sh test_tipc/configs/EfficientGCNB0/paddle2onnx_infer_python.txt
+
+alignment: venv  ## compare with outputs of the published code: GOLDEN=DIR WEIGHTS=FILE
+	@$(RUN) tools/alignment.py --golden $(GOLDEN) --weights $(WEIGHTS)
 
 lint: venv  ## ruff
 	@$(VENV)/bin/ruff check .
