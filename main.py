@@ -100,8 +100,8 @@ def open_folder(config, folder, model, path, progress):
 
     if paddle.distributed.get_rank() > 0:
         return Recorder()
-    if path == folder / "previous.pdparams":
-        path.replace(folder / "last.pdparams")  # the good one: what is saved next moves it back here
+    if path == folder / "previous.pdparams" and not config.pretrained_path:
+        path.replace(folder / "last.pdparams")  # in the damaged one's place, so that saving moves the good one back here
     if config.resume and (folder / "config.yaml").exists():
         for line in changed_settings(read_yaml(folder / "config.yaml"), config.plain()):
             get_logger().info(f"Changed since the run began: {line}")

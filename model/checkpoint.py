@@ -84,39 +84,34 @@ def newest_checkpoint(parent):
     )
 
 
+def _like(value, form):
+    """Whether a value has the keys, lengths and kinds of numbers of `form`, and no number is negative or absurdly large."""
+    if isinstance(form, dict):
+        return isinstance(value, dict) and all(_like(value.get(key), inner) for key, inner in form.items())
+    if isinstance(form, list):
+        return isinstance(value, list) and len(value) == len(form) and all(map(_like, value, form))
+    kinds = (int, np.integer) if isinstance(form, int) else (int, float, np.integer, np.floating)
+    return isinstance(value, kinds) and not isinstance(value, bool) and 0 <= value <= 2**53
+
+
 def training_state(state, path, classes, sums):
     """(epoch, best_state, progress, scaler) of a checkpoint to go on from; the last three None where it has none.
 
     `progress` counts the batches of a started epoch and holds two lists of `sums` numbers. Odd values raise UserError.
     """
-
-    def check(good, what):
-        if not good:
-            raise UserError(f"{path}: {what} is not what a training run saves; start from its weights: -pp, without -r")
-
-    def number(value, kinds, highest=2**53):
-        return isinstance(value, kinds) and not isinstance(value, bool) and 0 <= value <= highest
-
-    whole, real = (int, np.integer), (int, float, np.integer, np.floating)
     epoch, best, progress, scaler = (state.get(key) for key in ("epoch", "best_state", "progress", "scaler"))
-    check(isinstance(epoch, whole) and not isinstance(epoch, bool) and -1 <= epoch < 2**31, "epoch")
-    if best is not None:
-        check(isinstance(best, dict) and {"acc_top1", "acc_top5", "cm"} <= best.keys(), "best_state")
-        check(all(number(best[key], real, 1) for key in ("acc_top1", "acc_top5")), "best_state's accuracy")
-        table = best["cm"]
-        fits = isinstance(table, np.ndarray) and table.shape == (classes, classes) and table.dtype.kind in "iuf"
-        check(fits or (isinstance(table, int) and table == 0), "best_state's confusion matrix cm")
-    if progress is not None:
-        check(isinstance(progress, dict), "progress")
-        check(all(number(progress.get(key), whole) for key in ("step", "metrics", "world")), "progress")
-        check(number(progress.get("seconds"), real), "progress")
-        for key in ("epoch", "window"):
-            part = progress.get(key)
-            check(
-                isinstance(part, list) and len(part) == sums and all(number(x, real) for x in part), f"progress.{key}"
-            )
-    if scaler is not None:
-        check(isinstance(scaler, dict) and all(isinstance(v, (*real, np.ndarray)) for v in scaler.values()), "scaler")
+    form = {"step": 0, "metrics": 0, "world": 0, "seconds": 0.0, "epoch": [0.0] * sums, "window": [0.0] * sums}
+    good = {"epoch": _like(epoch, 0) or (type(epoch) is int and epoch == -1)}
+    good["best_state"] = best is None or (_like(best, {"acc_top1": 0.0, "acc_top5": 0.0}) and "cm" in best)
+    if good["best_state"] and best is not None:
+        cm = best["cm"]
+        table = isinstance(cm, np.ndarray) and cm.shape == (classes, classes) and cm.dtype.kind in "iuf"
+        good["best_state"] = max(best["acc_top1"], best["acc_top5"]) <= 1 and (table or (type(cm) is int and cm == 0))
+    good["progress"] = progress is None or _like(progress, form)
+    numbers = (int, float, np.number, np.ndarray)
+    good["scaler"] = scaler is None or (isinstance(scaler, dict) and all(isinstance(v, numbers) for v in scaler.values()))
+    for key in (key for key in good if not good[key]):
+        raise UserError(f"{path}: {key} is not what a training run saves; start from its weights: -pp, without -r")
     return int(epoch), best, progress, scaler
 
 

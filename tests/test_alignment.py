@@ -13,7 +13,7 @@ from utils import UserError
 
 def test_differences_are_the_largest_and_relative_to_the_largest_published_value():
     assert alignment.apart([1.0, 3.5, -4.0], [1.0, 3.0, -5.0]) == 0.2
-    assert alignment.apart([1.0, 3.5, -4.0], [1.0, 3.0, -5.0], relative=False) == 1.0
+    assert alignment.apart([1.0, 3.5, -4.0], [1.0, 3.0, -5.0], "absolute") == 1.0
     with pytest.raises(UserError, match="not the same thing"):
         alignment.apart([1.0], [1.0, 2.0])
 

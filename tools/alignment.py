@@ -7,7 +7,6 @@ import argparse
 import sys
 import tempfile
 from pathlib import Path
-from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -17,6 +16,7 @@ from configs.schema import load_config
 from utils import UserError, replacing, run_command, start_paddle, versions
 
 STEPS_PER_EPOCH = 2505  # of the published x-sub run: 40,091 samples in batches of 16, the last partial one dropped
+FRAMES = 288
 ROUNDING_NOISE = 5e-3  # published gradients below this are of biases before batch norm: exactly zero but for rounding
 
 TEXT = """# Alignment with the published code
@@ -44,26 +44,18 @@ The same comparisons, and those of the other members of the family, run in `make
 """
 
 
-class Row(NamedTuple):
-    """One comparison; `tolerance` in the unit of `difference`."""
-
-    step: str
-    compared: str
-    difference: float
-    tolerance: float
-    relative: bool = True
-
-    def __str__(self):
-        kind = "relative" if self.relative else "absolute"
-        return f"| {self.step} | {self.compared} | {self.difference:.1e} {kind} | {self.tolerance:.0e} |"
+def row(step, compared, difference, tolerance, kind="relative"):
+    """(a line of the table, what was compared if the difference is over its tolerance, else None)."""
+    line = f"| {step} | {compared} | {difference:.1e} {kind} | {tolerance:.0e} |"
+    return line, None if difference <= tolerance else compared
 
 
-def apart(ours, published, relative=True):
-    """Largest absolute difference, over the largest published value where `relative`."""
+def apart(ours, published, kind="relative"):
+    """Largest absolute difference, over the largest published value if `relative`."""
     ours, published = np.asarray(ours, "float64"), np.asarray(published, "float64")
     if ours.shape != published.shape:
         raise UserError(f"outputs of shape {ours.shape}, published {published.shape}: not the same thing")
-    return float(np.abs(ours - published).max() / (np.abs(published).max() if relative else 1))
+    return float(np.abs(ours - published).max() / (np.abs(published).max() if kind == "relative" else 1))
 
 
 def data_rows(golden, folder):
@@ -71,29 +63,19 @@ def data_rows(golden, folder):
     import generator
     from dataset.features import branch_features
     from dataset.graph import NTU
-    from reader.splits import SPLITS
 
-    expected = load(golden, "feeder")
-    for name, split, transform, what in (
-        ("ntu-xsub", "xsub", False, "15 recordings, coordinates in m"),
-        ("ntu-xview", "xview", True, "15 recordings after view normalisation"),
-    ):
-        generator.generate(name, [golden / "skeletons"], folder, transform, workers=1, progress=False)
-        made = folder / ("transformed" if transform else "original") / name
-        values = [
-            apart(np.load(made / f"{s}_data.npy"), load(golden, "reader")[f"{split}_{s}_data"], False) for s in SPLITS
-        ]
-        yield Row("reader", f"{split}: {what}", max(values), 1e-5 if transform else 1e-6, relative=False)
-    yield Row(
-        "graph",
-        "adjacency of 11 hop distances",
-        apart(NTU.adjacency(), load(golden, "graph_ntu")["A"], False),
-        1e-6,
-        False,
-    )
-    samples = load(golden, "reader")["xsub_train_data"][expected["index"]][:, :, : expected["features"].shape[3]]
-    ours = branch_features(samples, NTU, "JVB")
-    yield Row("features", "branches J, V, B of 2 samples", apart(ours, expected["features"], False), 1e-5, False)
+    expected, read = load(golden, "feeder"), load(golden, "reader")
+    for split, transform, what in (("xsub", False, "coordinates in m"), ("xview", True, "after view normalisation")):
+        generator.generate(f"ntu-{split}", [golden / "skeletons"], folder, transform, workers=1, progress=False)
+        made = folder / ("transformed" if transform else "original") / f"ntu-{split}"
+        parts = [(np.load(made / f"{s}_data.npy"), read[f"{split}_{s}_data"]) for s in ("train", "eval")]
+        worst = max(apart(ours, published, "absolute") for ours, published in parts)
+        yield row("reader", f"{split}: 15 recordings, {what}", worst, 1e-5 if transform else 1e-6, "absolute")
+    worst = apart(NTU.adjacency(), load(golden, "graph_ntu")["A"], "absolute")
+    yield row("graph", "adjacency of 11 hop distances", worst, 1e-6, "absolute")
+    ours = branch_features(read["xsub_train_data"][expected["index"]][:, :, :FRAMES], NTU, "JVB")
+    worst = apart(ours, expected["features"], "absolute")
+    yield row("features", "branches J, V, B of 2 samples", worst, 1e-5, "absolute")
 
 
 def load(golden, name):
@@ -113,7 +95,7 @@ def forward_rows(golden, model):
     from dataset.graph import NTU
     from dataset.scores import Scores
 
-    expected, maps, layers = load(golden, "model_xsub"), {}, dict(model.named_sublayers())
+    expected, data, maps, layers = load(golden, "model_xsub"), load(golden, "reader"), {}, dict(model.named_sublayers())
     stages = [key.removeprefix("shape/") for key in expected if key.startswith("shape/")]
     for name in stages:
         layers[name].register_forward_post_hook(lambda _layer, _inputs, output, name=name: maps.update({name: output}))
@@ -121,26 +103,19 @@ def forward_rows(golden, model):
     with paddle.no_grad():
         logits, features = model(paddle.to_tensor(load(golden, "feeder")["features"]))
         means = {name: maps[name].numpy().mean((2, 3)) for name in stages}
-        data = load(golden, "reader")
-        scored = model(paddle.to_tensor(branch_features(data["xsub_eval_data"][:, :, :288], NTU, "JVB")))[0]
+        scored = model(paddle.to_tensor(branch_features(data["xsub_eval_data"][:, :, :FRAMES], NTU, "JVB")))[0]
     worst = max(apart(means[name], expected[f"channel_mean/{name}"]) for name in stages)
-    yield Row("forward", f"channel means of {len(stages)} stages", worst, 1e-4)
-    yield Row("forward", "feature map, means", apart(features.numpy().mean((2, 3, 4)), expected["feature_mean"]), 1e-4)
-    yield Row("forward", "logits of 2 training samples", apart(logits, expected["logits"]), 1e-4)
-    yield Row("forward", "logits of 4 evaluation samples", apart(scored, expected["eval_logits"]), 1e-4)
-    labels, published = data["xsub_eval_label"], expected["eval_logits"]
+    yield row("forward", f"channel means of {len(stages)} stages", worst, 1e-4)
+    yield row("forward", "feature map, means", apart(features.numpy().mean((2, 3, 4)), expected["feature_mean"]), 1e-4)
+    yield row("forward", "logits of 2 training samples", apart(logits, expected["logits"]), 1e-4)
+    yield row("forward", "logits of 4 evaluation samples", apart(scored, expected["eval_logits"]), 1e-4)
+    ours = Scores([], data["xsub_eval_label"], scored.numpy())
+    published, labels = paddle.to_tensor(expected["eval_logits"]), paddle.to_tensor(ours.labels)
     for k in (1, 5):
-        paddles = paddle.metric.accuracy(paddle.to_tensor(published), paddle.to_tensor(labels[:, None]), k).item()
-        ours = Scores([], labels, scored.numpy()).hits(k).mean()
-        yield Row(
-            "metric",
-            f"top-{k} of our logits, Paddle's own metric of the published ones",
-            abs(ours - paddles),
-            1e-9,
-            False,
-        )
-    loss = paddle.nn.functional.cross_entropy(paddle.to_tensor(published), paddle.to_tensor(labels)).item()
-    yield Row("metric", "mean loss, likewise", abs(Scores([], labels, scored.numpy()).mean_loss() / loss - 1), 1e-4)
+        worst = abs(ours.hits(k).mean() - paddle.metric.accuracy(published, labels.unsqueeze(1), k).item())
+        yield row("metric", f"top-{k} of our logits, Paddle's own of the published ones", worst, 1e-9, "absolute")
+    loss = paddle.nn.functional.cross_entropy(published, labels).item()
+    yield row("metric", "mean loss, likewise", abs(ours.mean_loss() / loss - 1), 1e-4)
 
 
 def training_rows(golden, model):
@@ -156,35 +131,34 @@ def training_rows(golden, model):
     model.train()
     for number, published in enumerate(expected["loss"]):
         loss = F.cross_entropy(model(features)[0], labels)
-        step = "loss" if number == 0 else "training"
-        text = "first batch" if number == 0 else f"loss after {number} step{'s' * (number > 1)} of Momentum"
-        yield Row(step, text, abs(loss.item() / published - 1), 1e-3)
         loss.backward()
+        worst = abs(loss.item() / published - 1)
         if number == 0:
+            yield row("loss", "first batch", worst, 1e-3)
             norms = {name: p.grad.norm().item() for name, p in model.named_parameters() if not p.stop_gradient}
             pairs = [(norm, float(expected[f"grad_norm/{name}"])) for name, norm in norms.items()]
-            real = [(ours, theirs) for ours, theirs in pairs if theirs >= ROUNDING_NOISE]
-            worst = max(abs(ours - theirs) / max(theirs, 1e-1) for ours, theirs in real)
-            yield Row("backward", f"norms of {len(real)} gradients (those under 0.1: relative to 0.1)", worst, 1e-3)
+            real = [abs(a - b) / max(b, 0.1) for a, b in pairs if b >= ROUNDING_NOISE]
             noise = [max(pair) for pair in pairs if pair[1] < ROUNDING_NOISE]
-            yield Row(
-                "backward", f"norms of the other {len(noise)}, rounding noise there, against 0", max(noise), 1e-2, False
-            )
+            yield row("backward", f"norms of {len(real)} gradients (those under 0.1: relative to 0.1)", max(real), 1e-3)
+            text = f"norms of the other {len(noise)}, rounding noise there, against 0"
+            yield row("backward", text, max(noise), 1e-2, "absolute")
+        else:
+            yield row("training", f"loss after {number} step{'s' * (number > 1)} of Momentum", worst, 1e-3)
         optimizer.step()
         optimizer.clear_grad()
 
 
-def schedule_rows(state):
+def schedule_row(state):
     """The rate that the published checkpoint holds against that of our schedule at its step."""
     from scheduler.lr_schedulers import FACTORS
 
-    args, saved = load_config("2001").schedule.model_dump(), state.get("scheduler")
+    saved = state.get("scheduler")
     if not isinstance(saved, dict) or not {"last_epoch", "last_lr"} <= saved.keys():
         raise UserError("--weights: holds no schedule; must be the published x-sub checkpoint")
-    step, steps = saved["last_epoch"], 70 * STEPS_PER_EPOCH
+    step, args = saved["last_epoch"], load_config("2001").schedule.model_dump()
+    text = f"rate at step {step:,} of {70 * STEPS_PER_EPOCH:,}, as the published checkpoint has it"
     rate = 0.1 * FACTORS["cosine"](step, STEPS_PER_EPOCH, **args)
-    text = f"rate at step {step:,} of {steps:,}, as the published checkpoint has it"
-    yield Row("schedule", text, abs(rate / float(saved["last_lr"]) - 1), 1e-9)
+    return row("schedule", text, abs(rate / float(saved["last_lr"]) - 1), 1e-9)
 
 
 def main():
@@ -202,16 +176,13 @@ def main():
     load_weights(model, state, options.weights)
     with tempfile.TemporaryDirectory() as folder:
         rows = [*data_rows(options.golden, Path(folder)), *forward_rows(options.golden, model)]
-    rows += [*schedule_rows(state), *training_rows(options.golden, model)]
-    order = ["reader", "graph", "features", "forward", "metric", "loss", "backward", "schedule", "training"]
-    rows.sort(key=lambda row: order.index(row.step))
-    text = TEXT.format(rows="\n".join(map(str, rows)), versions=versions().split(", commit")[0])
+    rows += [schedule_row(state), *training_rows(options.golden, model)]
+    lines, over = "\n".join(line for line, _ in rows), [compared for _, compared in rows if compared]
+    print(lines)
     with replacing(options.output) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-    print("\n".join(map(str, rows)))
-    over = [row for row in rows if not row.difference <= row.tolerance]
+        temporary.write_text(TEXT.format(rows=lines, versions=versions().split(", commit")[0]), encoding="utf-8")
     if over:
-        raise UserError(f"{len(over)} differences are over their tolerance: {', '.join(row.compared for row in over)}")
+        raise UserError(f"{len(over)} differences are over their tolerance: {', '.join(over)}")
     print(f"Written: {options.output}")
     return 0
 
