@@ -12,7 +12,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from dataset.ntu_feeder import load_data, load_labels, split_paths
+from dataset.ntu_feeder import SampleFile, load_labels, split_paths
 from utils import UserError, replacing, run_command
 
 MARK = "tiny.txt"  # stands in the folders that this command made, and only there does it replace files
@@ -20,10 +20,11 @@ SPLITS = {"train": ("train", "eval"), "eval": ("eval",)}
 
 
 def load_split(paths):
-    """(memory-mapped data (N, C, T, V, M), the three label lists) of one split; raises UserError if it is unusable."""
-    data, labels = load_data(paths[0]), load_labels(paths[1])
-    if not 0 < len(data) == len(labels[0]):
-        raise UserError(f"{paths[1]}: names {len(labels[0])} samples, {paths[0]} holds {len(data)}; generate them anew")
+    """(SampleFile, the three label lists) of one split; raises UserError if it is unusable."""
+    data, labels = SampleFile(paths[0]), load_labels(paths[1])
+    count = data.shape[0]
+    if not 0 < count == len(labels[0]):
+        raise UserError(f"{paths[1]}: names {len(labels[0])} samples, {paths[0]} holds {count}; generate them anew")
     return data, labels
 
 
@@ -34,7 +35,7 @@ def write_split(paths, data, labels, chosen):
         with open(data_file, "wb") as file:
             np.lib.format.write_array_header_1_0(file, header)
             for i in chosen:
-                file.write(data[i].tobytes())
+                file.write(data.read([i]).tobytes())
         label_file.write_bytes(pickle.dumps(tuple([part[i] for i in chosen] for part in labels)))
 
 
@@ -61,9 +62,9 @@ def cut(source_path, save_dir, *, mode="train", data_num=80, dataset="ntu-xsub",
     counts = {}
     for split, (data, labels) in loaded.items():
         rng = np.random.default_rng((seed, list(SPLITS).index(split)))
-        chosen = np.sort(rng.permutation(len(data))[:data_num])
+        chosen = np.sort(rng.permutation(data.shape[0])[:data_num])
         write_split(target[split], data, labels, chosen)
-        counts[split] = len(chosen), len(data)
+        counts[split] = len(chosen), data.shape[0]
     return counts
 
 
