@@ -1,6 +1,8 @@
 """Access to a generated data set: memory-mapped arrays, labels, batches of features. No Paddle."""
 
+import math
 import os
+import tokenize
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,8 @@ import numpy as np
 from utils import UserError, load_pickle
 
 from .features import branch_features
+
+DAMAGE = (OSError, EOFError, MemoryError, OverflowError, tokenize.TokenError)  # what NumPy raises on a damaged file
 
 
 def split_paths(root_folder, transform, dataset, split):
@@ -21,15 +25,19 @@ def load_data(path):
     if not Path(path).is_file():
         raise UserError(f"{path}: no such file; make the data set first (python main.py -c ID -gd)")
     try:
-        data = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError, SyntaxError, MemoryError, OverflowError) as error:
+        with open(path, "rb") as file:
+            readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+            shape, turned, dtype = readers[np.lib.format.read_magic(file)](file)
+            start, size = file.tell(), os.fstat(file.fileno()).st_size
+    except (*DAMAGE, ValueError, TypeError, LookupError, SyntaxError, RecursionError) as error:
         raise UserError(
             f"{path}: not a readable npy array ({' '.join(str(error).split())}); generate it again"
         ) from error
-    if getattr(data, "ndim", 0) != 5 or data.dtype != np.float32 or not data.flags.c_contiguous:
-        found = f"{data.dtype} {data.shape}" if isinstance(data, np.ndarray) else type(data).__name__
-        raise UserError(f"{path}: holds {found}, needed is float32 (N, C, T, V, M); generate it again")
-    return data
+    if len(shape) != 5 or dtype != np.float32 or turned:
+        raise UserError(f"{path}: holds {dtype} {shape}, needed is float32 (N, C, T, V, M); generate it again")
+    if min(shape) < 0 or size != start + 4 * math.prod(shape):
+        raise UserError(f"{path}: has {size} bytes, not what {shape} takes; it is damaged, generate it again")
+    return np.memmap(path, np.float32, "r", start, shape)
 
 
 class SampleFile:
@@ -71,8 +79,8 @@ def load_labels(path):
         )
     if not all(isinstance(name, str) and name.isprintable() for name in names):
         raise UserError(f"{path}: sample names must be texts that can be printed")
-    if not all(isinstance(number, (int, np.integer)) for number in (*labels, *lengths)):
-        raise UserError(f"{path}: labels and lengths must be whole numbers")
+    if not all(isinstance(number, (int, np.integer)) and 0 <= number < 2**31 for number in (*labels, *lengths)):
+        raise UserError(f"{path}: labels and lengths must be whole numbers from 0")
     return (
         [name.replace("\\", "/").rsplit("/", 1)[-1] for name in names],
         [int(x) for x in labels],
@@ -102,9 +110,9 @@ class NTUFeeder:
                 f"M = {num_person} (num_person)"
             )
         for name, label in zip(self.names, self.labels, strict=True):
-            if not 0 <= label < num_classes:
+            if label >= num_classes:
                 raise UserError(f"{label_path}: label {label} of {name}; must be 0 to {num_classes - 1}")
-        if not all(0 <= length <= T for length in lengths):
+        if max(lengths) > T:
             raise UserError(f"{label_path}: a length is not within 0 to {T}")
         self.graph, self.inputs, self.num_frame = graph, inputs, num_frame
         self.count = min(count, limit or count)

@@ -125,7 +125,7 @@ def test_arrays_of_another_kind_are_named(tmp_path, array):
 def test_truncated_arrays_are_named(folder, tmp_path):
     whole = (folder / "train_data.npy").read_bytes()
     (tmp_path / "x.npy").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(UserError, match="not a readable"):
+    with pytest.raises(UserError, match="has 39664 bytes, not what"):
         load_data(tmp_path / "x.npy")
 
 
