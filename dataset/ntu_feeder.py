@@ -1,4 +1,4 @@
-"""Access to a generated data set: memory-mapped arrays, labels, batches of features. No Paddle."""
+"""Access to a generated data set: samples read from the file one by one, labels, batches of features. No Paddle."""
 
 import math
 import os
@@ -46,14 +46,17 @@ class SampleFile:
     def __init__(self, path):
         data = load_data(path)
         self.path, self.shape, self.start = path, data.shape, data.offset
-        self.file = open(path, "rb")  # noqa: SIM115 (for as long as samples are read)
+        self.file = open(path, "rb", buffering=0)  # noqa: SIM115 (for as long as samples are read)
+        self.lock = threading.Lock()
 
     def read(self, indices):
         """Samples (N, C, T, V, M) float32; raises UserError where the file is not as it was."""
         samples = np.empty((len(indices), *self.shape[1:]), np.float32)
         for index, sample in zip(indices, samples, strict=True):
-            start = self.start + index * sample.nbytes
-            if os.preadv(self.file.fileno(), [sample], start) < sample.nbytes:
+            with self.lock:
+                self.file.seek(self.start + index * sample.nbytes)
+                count = self.file.readinto(sample)
+            if count < sample.nbytes:
                 raise UserError(f"{self.path}: was cut short while in use; generate it again, then go on with -r")
         return samples
 
