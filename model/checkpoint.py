@@ -109,7 +109,9 @@ def training_state(state, path, classes, sums):
         good["best_state"] = max(best["acc_top1"], best["acc_top5"]) <= 1 and (table or (type(cm) is int and cm == 0))
     good["progress"] = progress is None or _like(progress, form)
     numbers = (int, float, np.number, np.ndarray)
-    good["scaler"] = scaler is None or (isinstance(scaler, dict) and all(isinstance(v, numbers) for v in scaler.values()))
+    good["scaler"] = scaler is None or (
+        isinstance(scaler, dict) and all(isinstance(v, numbers) for v in scaler.values())
+    )
     for key in (key for key in good if not good[key]):
         raise UserError(f"{path}: {key} is not what a training run saves; start from its weights: -pp, without -r")
     return int(epoch), best, progress, scaler
