@@ -15,7 +15,7 @@ import initializer
 from configs.schema import load_config
 from dataset.actions import action_names
 from dataset.features import branch_features
-from dataset.graph import NTU
+from dataset.graph import NTU, Graph
 from model.export import export_program
 from reader.ntu_reader import layout, read_sample, read_skeleton, select_bodies
 from reader.transformer import view_normalise
@@ -66,10 +66,10 @@ def model():
 
 @pytest.fixture
 def recordings(tmp_path):
-    """A folder with three .skeleton files: two bodies, one body, one that comes late."""
+    """A folder with three .skeleton files: three bodies, one body, one that comes late."""
     folder = tmp_path / "recordings"
     folder.mkdir()
-    for seed, (name, bodies) in enumerate(zip(NAMES, ((2,) * 12, (1,) * 9, (0, 0, 1, 1, 1, 1)), strict=True)):
+    for seed, (name, bodies) in enumerate(zip(NAMES, ((3,) * 12, (1,) * 9, (0, 0, 1, 1, 1, 1)), strict=True)):
         (folder / name).write_bytes(skeleton_bytes(seed, bodies))
     return folder
 
@@ -327,6 +327,26 @@ def test_programs_with_a_fixed_batch_are_padded_and_cut(dataset, tmp_path, api, 
     for batch_size in (1, 3, 16):
         found = infer.Recognizer(tmp_path / "fixed", batch_size=batch_size).predict(data)
         assert [p.labels for p in found] == np.argsort(-wanted, 1)[:, :5].tolist()
+
+
+def test_another_skeleton_with_other_numbers_of_coordinates_bodies_and_classes(tmp_path, small_network):
+    network = small_network(data_shape=(3, 4, 8, 3, 1))
+    network.eval()
+    skeleton = {"name": "chain", "centre": 0, "parents": [0, 0, 1]}
+    record = {
+        "source": {}, "classes": ["no", "1", "yes", "e"],
+        "preprocessing": {"inputs": "JVB", "num_frame": 8, "transform": False, "graph": skeleton}}  # fmt: skip
+    shape = (3, 4, 8, 3, 1)
+    export_program(network, tmp_path / "net", data_shape=shape, record=record, open_engine=open_engine, to="onnx")
+    data = np.random.default_rng(3).normal(0, 1, (2, 2, 8, 3, 1)).astype("float32")
+    graph = Graph("chain", (), (0, 0, 1), {}, 0)
+    wanted = np.argsort(-network(paddle.to_tensor(branch_features(data, graph)))[0].numpy(), 1)
+    recognizer = infer.Recognizer(tmp_path / "net")
+    found = recognizer.predict(data)
+    assert [p.labels for p in found] == wanted.tolist()
+    assert found[0].classes == [record["classes"][label] for label in wanted[0]]
+    with pytest.raises(UserError, match="the program takes C = 2, V = 3, M = 1"):
+        recognizer.predict(np.zeros((3, 8, 25, 2), "float32"))
 
 
 def test_a_prefix_a_folder_and_either_file_name_the_program(exports, tmp_path):

@@ -1,0 +1,73 @@
+"""What the exported form of the network is worth: CPU time of one sample, trained form against exported form.
+
+    python benchmarks/export_forms.py [--repeats 12] [--config 2001]
+
+One thread, batch 1, weights as initialised, the same seeded input; the programs take turns. CPU time of the process, not wall
+time, so that other processes on the machine count little. Printed: least and median of the repeats, and the ratio of the least.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import numpy as np
+
+from utils import start_paddle
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repeats", type=int, default=12)
+    parser.add_argument("--config", default="2001")
+    options = parser.parse_args()
+    start_paddle()
+    import paddle
+
+    import initializer
+    from configs.schema import load_config
+    from model.deploy import DeployedGCN
+    from model.export import _write_onnx, _write_paddle
+    from tools.program import open_engine
+
+    class Trained(paddle.nn.Layer):
+        def __init__(self, network):
+            super().__init__()
+            self.network = network
+
+        def forward(self, x):
+            return self.network(x)[0]
+
+    config = load_config(options.config)
+    network = initializer.build_model(config)
+    network.eval()
+    *shape, M = initializer.data_shape(config)
+    forms = {
+        f"trained, {M} bodies": (Trained(network), M),
+        f"exported, {M} bodies": (DeployedGCN(network), M),
+        "exported, 1 body": (DeployedGCN(network), 1),
+    }
+    for engine, write in (("native", _write_paddle), ("onednn", _write_paddle), ("onnxruntime", _write_onnx)):
+        with tempfile.TemporaryDirectory() as folder:
+            runs, times = {}, {}
+            for number, (form, (layer, bodies)) in enumerate(forms.items()):
+                file, _ = write(layer, Path(folder) / str(number), [*shape, bodies], ["logits"])
+                x = np.random.default_rng(0).normal(0, 0.3, (1, *shape, bodies)).astype("float32")
+                runs[form], times[form] = (open_engine(file, engine, cpu_threads=1), x), []
+            for _ in range(options.repeats + 1):
+                for form, (run, x) in runs.items():
+                    start = time.process_time()
+                    run(x)
+                    times[form].append(1000 * (time.process_time() - start))
+        first = min(next(iter(times.values()))[1:])
+        for form, taken in times.items():
+            least = min(taken[1:])
+            print(f"{engine:12} {form:20} {least:7.1f} ms CPU (median {median(taken[1:]):7.1f})  x {first / least:.2f}")
+
+
+if __name__ == "__main__":
+    main()
