@@ -3,6 +3,7 @@
 import math
 import os
 import tokenize
+import threading
 from pathlib import Path
 
 import numpy as np
