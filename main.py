@@ -101,7 +101,7 @@ def open_folder(config, folder, model, path, progress):
     if paddle.distributed.get_rank() > 0:
         return Recorder()
     if path == folder / "previous.pdparams" and not config.pretrained_path:
-        path.replace(folder / "last.pdparams")  # in the damaged one's place, so that saving moves the good one back here
+        path.replace(folder / "last.pdparams")  # for the damaged one, so that saving moves the good one back here
     if config.resume and (folder / "config.yaml").exists():
         for line in changed_settings(read_yaml(folder / "config.yaml"), config.plain()):
             get_logger().info(f"Changed since the run began: {line}")
