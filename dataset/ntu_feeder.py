@@ -2,8 +2,8 @@
 
 import math
 import os
-import tokenize
 import threading
+import tokenize
 from pathlib import Path
 
 import numpy as np
