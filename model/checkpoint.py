@@ -37,13 +37,10 @@ def save_checkpoint(path, model, optimizer, schedule, *, epoch, best_state, prev
 
 def _array(value, name, path):
     """A checkpoint's tensor as an array; raises UserError where it is anything but numbers."""
-    try:
-        array = np.asarray(value[1] if isinstance(value, tuple) and len(value) == 2 else value)
-    except ValueError:
-        array = np.array(None)
-    if array.dtype.kind not in "fiub":
-        raise UserError(f"{path}: {name} is not an array of numbers")
-    return array
+    value = value[1] if isinstance(value, tuple) and len(value) == 2 else value
+    if not isinstance(value, np.ndarray | np.generic | float | int) or np.asarray(value).dtype.kind not in "fiub":
+        raise UserError(f"{path}: {name} is not an array of numbers")  # lists could stand for more than memory holds
+    return np.asarray(value)
 
 
 def read_checkpoint(path):
