@@ -205,10 +205,7 @@ class Parser(argparse.ArgumentParser):
 
 def make_parser():
     parser = Parser(prog="infer.py", description=__doc__.splitlines()[0], allow_abbrev=False)
-    add, switch = (
-        parser.add_argument,
-        {"type": boolean, "nargs": "?", "const": True, "default": False, "metavar": "BOOL"},
-    )
+    add, switch = (parser.add_argument, {"type": boolean, "nargs": "?", "const": True, "default": False, "metavar": "BOOL"})
     add("--model_file", required=True, help="program: a file (.json, .pdmodel, .onnx), its prefix, or its folder")
     add("--params_file", help="its parameters, where they do not lie beside it")
     add("--data_file", required=True, help=".skeleton file, folder of them, .npy file; -: file names from stdin")

@@ -133,12 +133,7 @@ def build_model(config):
     args["block_args"] = [(block.channels, block.stride, block.depth) for block in config.model_args.block_args]
     try:
         return EfficientGCN(
-            data_shape(config),
-            num_classes(config),
-            graph.adjacency(),
-            graph.part_of_joint,
-            model_type=config.model_type,
-            **args,
+            data_shape(config), num_classes(config), graph.adjacency(), graph.part_of_joint, model_type=config.model_type, **args
         )
     except ValueError as error:
         raise UserError(f"config {config.config}: {error}") from error

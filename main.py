@@ -7,16 +7,7 @@ import time
 from pathlib import Path
 
 from configs.command_line import parse_command_line
-from utils import (
-    UserError,
-    get_logger,
-    make_run_folder,
-    replacing,
-    run_command,
-    set_up_logging,
-    start_paddle,
-    versions,
-)
+from utils import UserError, get_logger, make_run_folder, replacing, run_command, set_up_logging, start_paddle, versions
 
 
 def generate_or_check(config):
@@ -27,9 +18,7 @@ def generate_or_check(config):
     data = config.data
     folders = [getattr(data, key) for key in DATA_SETS[config.dataset].raw_folders]
     if config.check:
-        lines, good = generator.check(
-            config.dataset, folders, workers=config.workers, progress=not config.no_progress_bar
-        )
+        lines, good = generator.check(config.dataset, folders, workers=config.workers, progress=not config.no_progress_bar)
         print("\n".join(lines))
         return 0 if good else 2
     set_up_logging(make_run_folder(Path(config.work_dir) / "temp"))

@@ -261,11 +261,7 @@ class Trainer:
         get_logger().info(f"Evaluating for epoch {self.epoch + 1}/{self.max_epoch} ...")
         parallel.broadcast(self.statistics)  # ranks saw other batches: score what rank 0 saves
         scores, seconds = evaluate(
-            self.model,
-            self.eval_loader,
-            amp=self.amp,
-            bar=self.bar,
-            after_batch=lambda: self.signals and self.stop(),
+            self.model, self.eval_loader, amp=self.amp, bar=self.bar, after_batch=lambda: self.signals and self.stop()
         )
         state = log_scores(scores, seconds, self.world)
         better = state["acc_top1"] > self.best["acc_top1"] or not isinstance(self.best["cm"], np.ndarray)

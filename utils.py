@@ -181,9 +181,7 @@ _NEW |= {"EMPTY_TUPLE": tuple, "EMPTY_LIST": list, "EMPTY_DICT": dict}
 _COLLECT = {"TUPLE1": (1, tuple), "TUPLE2": (2, tuple), "TUPLE3": (3, tuple), "TUPLE": (None, tuple)}
 _COLLECT |= {"LIST": (None, list), "DICT": (None, _dict)}
 _EXTEND = {"APPEND": (1, list.extend), "APPENDS": (None, list.extend)}
-_EXTEND |= {
-    name: (count, lambda x, items: x.update(_dict(items))) for name, count in (("SETITEM", 2), ("SETITEMS", None))
-}
+_EXTEND |= {name: (count, lambda x, items: x.update(_dict(items))) for name, count in (("SETITEM", 2), ("SETITEMS", None))}
 
 
 class _Machine:
@@ -331,10 +329,7 @@ def set_up_logging(folder=None, quiet=False):
 def stop_signals():
     """Yield a list that SIGINT or SIGTERM fills with its number, instead of ending the process, so that it can save first."""
     seen = []
-    old = {
-        number: signal.signal(number, lambda number, _: seen.append(number))
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
+    old = {number: signal.signal(number, lambda number, _: seen.append(number)) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield seen
     finally:

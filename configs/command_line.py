@@ -32,25 +32,17 @@ def make_parser():
     )
     jobs = parser.add_argument_group("what to do (without one of these: train)")
     jobs.add_argument("-gd", "--generate_data", action="store_true", help=".skeleton files -> npy data set")
-    jobs.add_argument(
-        "--check", action="store_true", help="what is in the raw folders; exit code 2 if anything is wrong"
-    )
-    jobs.add_argument(
-        "-e", "--evaluate", action="store_true", help="score the checkpoint of -pp on the whole eval split"
-    )
+    jobs.add_argument("--check", action="store_true", help="what is in the raw folders; exit code 2 if anything is wrong")
+    jobs.add_argument("-e", "--evaluate", action="store_true", help="score the checkpoint of -pp on the whole eval split")
     jobs.add_argument("-ex", "--extract", action="store_true", help="export the checkpoint of -pp to a static graph")
     jobs.add_argument("-v", "--visualize", action="store_true", help="draw what the model saw and did")
     jobs.add_argument("-r", "--resume", action="store_true", help="go on with the newest run; with -pp F, with F")
     common = parser.add_argument_group("with what")
-    common.add_argument(
-        "-c", "--config", metavar="ID", default="2001", help="configs/ID.yaml, or a YAML file (default 2001)"
-    )
+    common.add_argument("-c", "--config", metavar="ID", default="2001", help="configs/ID.yaml, or a YAML file (default 2001)")
     common.add_argument("-pp", "--pretrained_path", "--pretrained", metavar="F", help="checkpoint")
     common.add_argument("-g", "--gpus", nargs="*", metavar="N", help="devices (default 0); none given, or []: CPU")
     common.add_argument("-w", "--work_dir", metavar="DIR", help="run folders are made here (default ./workdir)")
-    common.add_argument(
-        "--save_inference_dir", "--save-inference-dir", metavar="DIR", help="-ex: folder of the exported program"
-    )
+    common.add_argument("--save_inference_dir", "--save-inference-dir", metavar="DIR", help="-ex: folder of the exported program")
     common.add_argument("-s", "--seed", metavar="N", help="of weights, shuffle and dropout (default 1)")
     common.add_argument("-d", "--dataset", metavar="NAME", help="ntu-xsub, ntu-xview, ntu-xsub120, ntu-xset120")
     common.add_argument("-mt", "--model_type", metavar="NAME", help="EfficientGCN-B0, -B2, -B4, ...")

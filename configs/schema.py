@@ -129,9 +129,7 @@ class ModelArgs(Section):
     def _sizes_fit(self):
         window, distance = self.kernel_size
         if window % 2 == 0 or window > 99 or distance > 10:
-            raise ValueError(
-                "kernel_size: the temporal window must be odd and under 100, the graph distance at most 10"
-            )
+            raise ValueError("kernel_size: the temporal window must be odd and under 100, the graph distance at most 10")
         if self.fusion_stage >= len(self.block_args):
             raise ValueError(f"fusion_stage: must be below the number of blocks ({len(self.block_args)})")
         return self
@@ -225,11 +223,7 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _one_job(self):
-        jobs = [
-            key
-            for key in ("generate_data", "check", "evaluate", "extract", "visualize", "resume")
-            if getattr(self, key)
-        ]
+        jobs = [key for key in ("generate_data", "check", "evaluate", "extract", "visualize", "resume") if getattr(self, key)]
         if len(jobs) > 1:
             raise ValueError(f"{' and '.join(jobs)}: one at a time")
         if (self.evaluate or self.extract or self.visualize) and self.pretrained_path is None:
@@ -267,9 +261,7 @@ def _find(name):
         return path
     known = sorted(p.stem for p in FOLDER.glob("*.yaml") if p.stem != "defaults")
     near = difflib.get_close_matches(str(name), known)
-    raise UserError(
-        f"--config {name}: no file {path}; {'near: ' + ', '.join(near) if near else 'known: ' + ', '.join(known)}"
-    )
+    raise UserError(f"--config {name}: no file {path}; {'near: ' + ', '.join(near) if near else 'known: ' + ', '.join(known)}")
 
 
 def _merge(base, changes):

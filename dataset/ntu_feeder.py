@@ -31,9 +31,7 @@ def load_data(path):
             shape, turned, dtype = readers[np.lib.format.read_magic(file)](file)
             start, size = file.tell(), os.fstat(file.fileno()).st_size
     except (*DAMAGE, ValueError, TypeError, LookupError, SyntaxError, RecursionError) as error:
-        raise UserError(
-            f"{path}: not a readable npy array ({' '.join(str(error).split())}); generate it again"
-        ) from error
+        raise UserError(f"{path}: not a readable npy array ({' '.join(str(error).split())}); generate it again") from error
     if len(shape) != 5 or dtype != np.float32 or turned:
         raise UserError(f"{path}: holds {dtype} {shape}, needed is float32 (N, C, T, V, M); generate it again")
     if min(shape) < 0 or size != start + 4 * math.prod(shape):
@@ -70,41 +68,27 @@ def load_labels(path):
     if not Path(path).is_file():
         raise UserError(f"{path}: no such file; make the data set first (python main.py -c ID -gd)")
     value = load_pickle(path)
-    if (
-        not isinstance(value, (tuple, list))
-        or len(value) != 3
-        or not all(isinstance(part, (list, tuple)) for part in value)
-    ):
+    if not isinstance(value, (tuple, list)) or len(value) != 3 or not all(isinstance(part, (list, tuple)) for part in value):
         raise UserError(f"{path}: must hold three lists (names, labels, lengths)")
     names, labels, lengths = value
     if not len(names) == len(labels) == len(lengths):
-        raise UserError(
-            f"{path}: lists of different length ({len(names)} names, {len(labels)} labels, {len(lengths)} lengths)"
-        )
+        raise UserError(f"{path}: lists of different length ({len(names)} names, {len(labels)} labels, {len(lengths)} lengths)")
     if not all(isinstance(name, str) and name.isprintable() for name in names):
         raise UserError(f"{path}: sample names must be texts that can be printed")
     if not all(isinstance(number, (int, np.integer)) and 0 <= number < 2**31 for number in (*labels, *lengths)):
         raise UserError(f"{path}: labels and lengths must be whole numbers from 0")
-    return (
-        [name.replace("\\", "/").rsplit("/", 1)[-1] for name in names],
-        [int(x) for x in labels],
-        [int(x) for x in lengths],
-    )
+    return ([name.replace("\\", "/").rsplit("/", 1)[-1] for name in names], [int(x) for x in labels], [int(x) for x in lengths])
 
 
 class NTUFeeder:
     """One split of a data set. `feeder[i]` = (features (I, 2C, T, V, M) float32, label, name)."""
 
-    def __init__(
-        self, data_path, label_path, *, num_frame, inputs, graph, num_classes, num_channel=3, num_person=2, limit=None
-    ):
+    def __init__(self, data_path, label_path, *, num_frame, inputs, graph, num_classes, num_channel=3, num_person=2, limit=None):
         self.data = SampleFile(data_path)
         self.names, self.labels, lengths = load_labels(label_path)
         count, C, T, V, M = self.data.shape
         if count != len(self.names):
-            raise UserError(
-                f"{label_path}: names {len(self.names)} samples, {data_path} holds {count}; generate them together"
-            )
+            raise UserError(f"{label_path}: names {len(self.names)} samples, {data_path} holds {count}; generate them together")
         if count == 0:
             raise UserError(f"{data_path}: holds no sample")
         if num_frame > T or (num_channel, graph.num_joints, num_person) != (C, V, M):

@@ -31,9 +31,7 @@ class Scores:
         """Cross-entropy in nats, mean over samples."""
         logits = self.logits.astype("float64")
         top = logits.max(1)
-        return float(
-            (top + np.log(np.exp(logits - top[:, None]).sum(1)) - logits[np.arange(len(logits)), self.labels]).mean()
-        )
+        return float((top + np.log(np.exp(logits - top[:, None]).sum(1)) - logits[np.arange(len(logits)), self.labels]).mean())
 
     def confusion(self):
         """(classes, classes) int64: samples by true (row) and predicted (column) class."""
@@ -60,9 +58,7 @@ class Scores:
         kinds = names.dtype.kind + labels.dtype.kind + logits.dtype.kind
         shapes = names.shape + labels.shape == 2 * logits.shape[:1]
         if kinds not in ("Uif", "Uuf") or not shapes or logits.ndim != 2 or 0 in logits.shape:
-            raise UserError(
-                f"{path}: must hold names (N,), labels (N,) and logits (N, classes); main.py -e writes them"
-            )
+            raise UserError(f"{path}: must hold names (N,), labels (N,) and logits (N, classes); main.py -e writes them")
         if labels.min() < 0 or labels.max() >= logits.shape[1] or not np.isfinite(logits).all():
             raise UserError(f"{path}: labels must be 0 to {logits.shape[1] - 1} and logits finite")
         return cls(names.tolist(), labels, logits)

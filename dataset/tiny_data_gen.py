@@ -83,9 +83,7 @@ def main():
     parser = Parser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--source_path", required=True, help="root of a generated data set")
     parser.add_argument("--save_dir", required=True, help="root of the small one")
-    parser.add_argument(
-        "--mode", choices=list(SPLITS), default="train", help="train: both splits (default); eval: only that"
-    )
+    parser.add_argument("--mode", choices=list(SPLITS), default="train", help="train: both splits (default); eval: only that")
     parser.add_argument("--data_num", type=int, default=80, help="samples of each split (default 80)")
     parser.add_argument("--dataset", default="ntu-xsub", help="default ntu-xsub")
     parser.add_argument("--transform", type=boolean, default=False, metavar="True|False", help="view-normalised data")

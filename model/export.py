@@ -18,9 +18,7 @@ from .deploy import DeployedGCN
 LARGEST_DIFFERENCE = 1e-3  # of logits, relative to the largest
 BATCHES = (1, 2, 5)
 TRITON_BATCH = 16
-HEADER = (
-    "# What this export takes, where it comes from, and which engines gave the network's logits (read by infer.py)\n"
-)
+HEADER = "# What this export takes, where it comes from, and which engines gave the network's logits (read by infer.py)\n"
 
 
 def export_program(model, prefix, *, data_shape, record, open_engine, to="paddle", softmax=False, one_body=False):
@@ -123,8 +121,7 @@ def _arrange_for_triton(file, shape, outputs, classes):
     fields = [f'name: "{file.stem}"', 'backend: "onnxruntime"', f"max_batch_size: {TRITON_BATCH}"]
     fields += [f'input [{{ name: "x" data_type: TYPE_FP32 dims: {list(shape)} }}]']
     described = (
-        f'{{ name: "{name}" data_type: TYPE_FP32 dims: [{len(classes)}] label_filename: "labels.txt" }}'
-        for name in outputs
+        f'{{ name: "{name}" data_type: TYPE_FP32 dims: [{len(classes)}] label_filename: "labels.txt" }}' for name in outputs
     )
     fields += [f"output [{', '.join(described)}]", "dynamic_batching { max_queue_delay_microseconds: 1000 }"]
     (folder / "config.pbtxt").write_text("\n".join(fields) + "\n", encoding="utf-8")

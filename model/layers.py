@@ -16,9 +16,7 @@ def conv_bn(conv, bn, x):
     if not bn.training or conv.bias is None or type(bn) is not nn.BatchNorm2D:
         return bn(conv(x))
     y = F.conv2d(x, conv.weight, None, conv._stride, conv._padding, conv._dilation, conv._groups)
-    mean = (
-        bn._mean.clone().detach()
-    )  # updated in place by batch_norm, so not the layer's own: a second forward may follow
+    mean = bn._mean.clone().detach()  # updated in place by batch_norm, so not the layer's own: a second forward may follow
     y = F.batch_norm(y, mean, bn._variance, bn.weight, bn.bias + 0.0 * conv.bias, True, bn._momentum, bn._epsilon)
     with paddle.no_grad():
         paddle.assign(mean + (1 - bn._momentum) * conv.bias, bn._mean)

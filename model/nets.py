@@ -26,8 +26,7 @@ def scale_blocks(model_type, block_args, scale_args):
         raise ValueError(f"model_type {model_type!r}: must be EfficientGCN-B0 to EfficientGCN-B9")
     width, depth = (scale ** int(match[1]) for scale in scale_args)
     return [
-        (max(round(channels * width / 16) * 16, 16), stride, round(layers * depth))
-        for channels, stride, layers in block_args
+        (max(round(channels * width / 16) * 16, 16), stride, round(layers * depth)) for channels, stride, layers in block_args
     ]
 
 

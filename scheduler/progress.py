@@ -26,9 +26,7 @@ class Recorder:
             records = [json.loads(line) for line in kept.splitlines()]
             with open(self.path, "ab") as file:
                 file.truncate(len(kept))
-            self.board = SummaryWriter(
-                str(folder), purge_step=0, flush_secs=30
-            )  # TensorBoard forgets what earlier files hold
+            self.board = SummaryWriter(str(folder), purge_step=0, flush_secs=30)  # TensorBoard forgets what earlier files hold
             for record in records:
                 self._plot(record)
         except (ValueError, TypeError, LookupError, AttributeError) as error:
@@ -93,11 +91,7 @@ class Meter:
         batches, cost = self.batches - mark[0], time.time() - mark[2]
         if batches == 0:
             return {}
-        return {
-            "reader_cost": (self.waited - mark[1]) / batches,
-            "batch_cost": cost / batches,
-            "ips": samples * batches / cost,
-        }
+        return {"reader_cost": (self.waited - mark[1]) / batches, "batch_cost": cost / batches, "ips": samples * batches / cost}
 
 
 def duration(seconds):

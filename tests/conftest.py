@@ -69,9 +69,22 @@ def small_network():
 
     def build(num_classes=4, data_shape=(3, 6, 8, 3, 2), **changes):
         args = {
-            "model_type": "EfficientGCN-B0", "stem_channel": 8, "block_args": [[16, 1, 0.5], [16, 2, 1]], "fusion_stage": 1,
-            "act_type": "swish", "att_type": "stja", "layer_type": "SG", "drop_prob": 0.0, "kernel_size": [5, 2],
-            "scale_args": [1.2, 1.35], "expand_ratio": 2, "reduct_ratio": 2, "bias": True, "edge": True, **changes}
+            "model_type": "EfficientGCN-B0",
+            "stem_channel": 8,
+            "block_args": [[16, 1, 0.5], [16, 2, 1]],
+            "fusion_stage": 1,
+            "act_type": "swish",
+            "att_type": "stja",
+            "layer_type": "SG",
+            "drop_prob": 0.0,
+            "kernel_size": [5, 2],
+            "scale_args": [1.2, 1.35],
+            "expand_ratio": 2,
+            "reduct_ratio": 2,
+            "bias": True,
+            "edge": True,
+            **changes,
+        }
         return fill(EfficientGCN(data_shape, num_classes, graph.adjacency(), graph.part_of_joint, **args))
 
     return build
@@ -94,10 +107,18 @@ def write_split(folder, split, count, *, classes=4, seed=0, frames=300):
 
 
 TINY = {
-    "gpus": "[]", "workers": "0", "dataset_args.ntu.num_frame": "8", "dataset_args.ntu.train_batch_size": "4",
-    "dataset_args.ntu.eval_batch_size": "3", "model_args.stem_channel": "8",
-    "model_args.block_args": "[[16, 1, 0.5], [16, 2, 1]]", "model_args.fusion_stage": "1",
-    "scheduler_args.cosine.max_epoch": "3", "scheduler_args.cosine.warm_up": "1", "no_progress_bar": "true"}
+    "gpus": "[]",
+    "workers": "0",
+    "dataset_args.ntu.num_frame": "8",
+    "dataset_args.ntu.train_batch_size": "4",
+    "dataset_args.ntu.eval_batch_size": "3",
+    "model_args.stem_channel": "8",
+    "model_args.block_args": "[[16, 1, 0.5], [16, 2, 1]]",
+    "model_args.fusion_stage": "1",
+    "scheduler_args.cosine.max_epoch": "3",
+    "scheduler_args.cosine.warm_up": "1",
+    "no_progress_bar": "true",
+}
 
 
 @pytest.fixture

@@ -118,8 +118,9 @@ def malformed(seed=0):
         split = "1 2 3 4 5 6\n7 8 9 10 11"  # where the line end stands for a number
         yield f"{name} ends with 999999999", changed(index, forged, old=2)
         yield f"{name} precedes 999999999", changed(index, lines[index], "999999999")
-        yield f"{name} ends with 999999999, another line is split", changed(index, forged, old=2).replace(
-            f"\n{lines[-1]}\n".encode(), f"\n{split}\n".encode()
+        yield (
+            f"{name} ends with 999999999, another line is split",
+            changed(index, forged, old=2).replace(f"\n{lines[-1]}\n".encode(), f"\n{split}\n".encode()),
         )
     yield "last line lacks a field", changed(len(lines) - 1, lines[-1][:-2])
     yield "last line has a field more", changed(len(lines) - 1, f"{lines[-1]} 0")

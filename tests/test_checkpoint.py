@@ -55,16 +55,12 @@ def test_optimizer_state_of_the_published_checkpoint_is_found_for_every_paramete
         if not parameter.stop_gradient:
             wanted = state["opt"][state["model"][name][0] + "_velocity_0"]
             got = saved[parameter.name + "_velocity_0"].numpy()
-            np.testing.assert_array_equal(
-                got, np.asarray(wanted[1] if isinstance(wanted, tuple) else wanted), err_msg=name
-            )
+            np.testing.assert_array_equal(got, np.asarray(wanted[1] if isinstance(wanted, tuple) else wanted), err_msg=name)
 
 
 def test_paddle_load_reads_our_checkpoints(small_network, tmp_path):
     model = small_network()
-    save_checkpoint(
-        tmp_path / "c", model, *make(model), epoch=3, best_state={"acc_top1": 0.5, "acc_top5": 1.0, "cm": np.eye(4)}
-    )
+    save_checkpoint(tmp_path / "c", model, *make(model), epoch=3, best_state={"acc_top1": 0.5, "acc_top5": 1.0, "cm": np.eye(4)})
     state = paddle.load(str(tmp_path / "c"))
     assert set(state) >= {"model", "opt", "epoch", "best_state", "scheduler"} and state["epoch"] == 3
     assert set(state["model"]) == set(model.state_dict())
@@ -92,9 +88,7 @@ def test_the_classifier_can_be_left_out_and_nothing_else_is(small_network, tmp_p
         assert name in left_out or np.array_equal(a.numpy(), b.numpy()), name
 
 
-@pytest.mark.parametrize(
-    "att_type, part", [("stja", r"conv\.A is of another skeleton graph"), ("pa", "joints is of another")]
-)
+@pytest.mark.parametrize("att_type, part", [("stja", r"conv\.A is of another skeleton graph"), ("pa", "joints is of another")])
 def test_a_checkpoint_of_another_skeleton_says_so(small_network, att_type, part):
     from dataset.graph import Graph
     from model import EfficientGCN
@@ -120,9 +114,7 @@ def test_a_checkpoint_of_another_skeleton_says_so(small_network, att_type, part)
         "edge": True,
     }
     with pytest.raises(UserError, match=part):
-        load_weights(
-            EfficientGCN((3, 6, 8, 3, 2), 4, graph.adjacency(), graph.part_of_joint, **args), {"model": weights}, "c"
-        )
+        load_weights(EfficientGCN((3, 6, 8, 3, 2), 4, graph.adjacency(), graph.part_of_joint, **args), {"model": weights}, "c")
 
 
 def test_master_weights_of_16_bit_parameters_find_their_parameters_again(tmp_path):

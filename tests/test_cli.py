@@ -16,7 +16,13 @@ from dataset.scores import Scores
 def command(*argv, cwd=ROOT):
     return subprocess.run(
         [sys.executable, str(ROOT / "main.py"), *map(str, argv)],
-        cwd=cwd, env=environment(), capture_output=True, text=True, timeout=300, check=False)
+        cwd=cwd,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
 
 
 def test_published_weights_score_the_golden_skeletons_as_published(golden, published, tmp_path):
@@ -53,7 +59,9 @@ def test_training_prints_the_lines_that_log_readers_parse(tiny_run):
         r"Epoch: 1/3, Batch: 3/3, Loss: \d+\.\d{4}, LR: 0\.0667, avg_reader_cost: [\d.]+ s, avg_batch_cost: [\d.]+ s, "
         r"avg_ips: [\d.]+ samples/s",
         r"Data shape \(branch, channel, frame, joint, person\): \[3, 6, 8, 25, 2\]",
-        r"Batch size: train-4, eval-3", r"Number of action classes: 60", r"Successful!",
+        r"Batch size: train-4, eval-3",
+        r"Number of action classes: 60",
+        r"Successful!",
     ):
         assert re.search(f"^{stamp}{pattern}$", done.stdout, re.M), pattern
     run = next((folder / "work").glob("2001_EfficientGCN-B0_ntu-xsub/*"))
@@ -69,8 +77,9 @@ def test_training_prints_the_lines_that_log_readers_parse(tiny_run):
 def test_a_signal_saves_and_says_how_to_go_on(tiny_run, number, code):
     folder, argv = tiny_run
     argv = [*argv, "--scheduler_args.cosine.max_epoch=100000"]
-    process = subprocess.Popen([sys.executable, "main.py", *argv], cwd=ROOT, env=environment(), stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "main.py", *argv], cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     for line in process.stdout:
         if "Epoch: 2/" in line:
             break
@@ -80,10 +89,19 @@ def test_a_signal_saves_and_says_how_to_go_on(tiny_run, number, code):
     assert next((folder / "work").glob("*/*/last.pdparams")).is_file()
 
 
-@pytest.mark.parametrize("argv, part", [
-    (["-c", "nothing"], "nothing"), (["-c", "2001", "-e"], "-pp"), (["-e", "-pp", "missing.pdparams"], "missing.pdparams"),
-    (["-c", "2001"], "make the data set first"), (["-r"], "no run with a usable checkpoint"), (["-gd"], "nturgb+d_skeletons60"),
-    (["--model_args.edg", "1"], "edge"), (["-ex", "-pp", "missing.pdparams"], "missing.pdparams")])
+@pytest.mark.parametrize(
+    "argv, part",
+    [
+        (["-c", "nothing"], "nothing"),
+        (["-c", "2001", "-e"], "-pp"),
+        (["-e", "-pp", "missing.pdparams"], "missing.pdparams"),
+        (["-c", "2001"], "make the data set first"),
+        (["-r"], "no run with a usable checkpoint"),
+        (["-gd"], "nturgb+d_skeletons60"),
+        (["--model_args.edg", "1"], "edge"),
+        (["-ex", "-pp", "missing.pdparams"], "missing.pdparams"),
+    ],
+)
 def test_a_mistake_is_one_line_and_exit_code_2_and_leaves_nothing(tmp_path, argv, part):
     start = time.time()
     done = command(*argv, cwd=tmp_path)

@@ -15,7 +15,11 @@ def test_2001_is_the_published_setting():
     assert (config.dataset, config.data.transform, config.data.num_frame, config.seed) == ("ntu-xsub", False, 288, 1)
     assert config.plain()["model_args"]["block_args"] == [[48, 1, 0.5], [24, 1, 0.5], [64, 2, 1.0], [128, 2, 1.0]]
     assert config.optimizer_args.Momentum.model_dump() == {
-        "learning_rate": 0.1, "momentum": 0.9, "use_nesterov": True, "weight_decay": 1e-4}
+        "learning_rate": 0.1,
+        "momentum": 0.9,
+        "use_nesterov": True,
+        "weight_decay": 1e-4,
+    }
     assert config.schedule.model_dump() == {"max_epoch": 70, "warm_up": 10}
 
 
@@ -38,10 +42,19 @@ def test_the_command_line_beats_the_file_and_the_file_the_defaults(tmp_path):
 
 def test_both_forms_of_overrides_and_all_short_flags():
     name, overrides = parse_command_line(
-        ["-c", "2002", "--a.b", "1", "--c.d=2e-3", "-s", "3", "-np", "-g", "0", "1", "--skip_bad", "--pretrained=x", "-w=y"])
+        ["-c", "2002", "--a.b", "1", "--c.d=2e-3", "-s", "3", "-np", "-g", "0", "1", "--skip_bad", "--pretrained=x", "-w=y"]
+    )
     assert name == "2002"
-    assert dict(overrides) == {"a.b": "1", "c.d": "2e-3", "seed": "3", "no_progress_bar": True, "gpus": "[0,1]",
-                               "skip_bad": "true", "pretrained_path": "x", "work_dir": "y"}
+    assert dict(overrides) == {
+        "a.b": "1",
+        "c.d": "2e-3",
+        "seed": "3",
+        "no_progress_bar": True,
+        "gpus": "[0,1]",
+        "skip_bad": "true",
+        "pretrained_path": "x",
+        "work_dir": "y",
+    }
 
 
 @pytest.mark.parametrize("given", [["-g"], ["-g", "[]"], ["--gpus=[]"]])
@@ -54,32 +67,46 @@ def test_numbers_without_a_point_are_numbers():
     assert config.optimizer_args.Momentum.weight_decay == 0.001 and config.work_dir == "2022"
 
 
-@pytest.mark.parametrize("name, overrides, parts", [
-    ("20001", [], ["20001", "2001"]),
-    ("2001", [("model_args.fusion_stag", "1")], ["model_args.fusion_stag", "fusion_stage"]),
-    ("2001", [("sed", "1")], ["sed", "seed"]),
-    ("2001", [("seed", "abc")], ["seed", "abc", "integer"]),
-    ("2001", [("seed", "yes")], ["seed", "True"]),
-    ("2001", [("dataset_args.ntu.num_frame", "301")], ["dataset_args.ntu.num_frame", "301", "300"]),
-    ("2001", [("model_args.act_type", "swich")], ["model_args.act_type", "swich", "swish"]),
-    ("2001", [("model_args.block_args", "[[1,2]]")], ["model_args.block_args.0", "stride"]),
-    ("2001", [("model_args.kernel_size", "[4, 2]")], ["kernel_size", "odd"]),
-    ("2001", [("dataset_args", "3")], ["dataset_args", "3"]),
-    ("2001", [("dataset", "ntu-xsup")], ["dataset", "ntu-xsup", "ntu-xsub"]),
-    ("2001", [("optimizer", "SGD")], ["optimizer", "SGD", "Momentum"]),
-    ("2001", [("seed", "[1")], ["--seed", "YAML"]),
-    ("2001", [("evaluate", True)], ["evaluate", "-pp"]),
-    ("2001", [("evaluate", True), ("extract", True), ("pretrained_path", "x")], ["evaluate and extract"]),
-    ("2001", [("optimizer_args.Momentum.learning_rate", ".nan")], ["learning_rate", "finite"])])
+@pytest.mark.parametrize(
+    "name, overrides, parts",
+    [
+        ("20001", [], ["20001", "2001"]),
+        ("2001", [("model_args.fusion_stag", "1")], ["model_args.fusion_stag", "fusion_stage"]),
+        ("2001", [("sed", "1")], ["sed", "seed"]),
+        ("2001", [("seed", "abc")], ["seed", "abc", "integer"]),
+        ("2001", [("seed", "yes")], ["seed", "True"]),
+        ("2001", [("dataset_args.ntu.num_frame", "301")], ["dataset_args.ntu.num_frame", "301", "300"]),
+        ("2001", [("model_args.act_type", "swich")], ["model_args.act_type", "swich", "swish"]),
+        ("2001", [("model_args.block_args", "[[1,2]]")], ["model_args.block_args.0", "stride"]),
+        ("2001", [("model_args.kernel_size", "[4, 2]")], ["kernel_size", "odd"]),
+        ("2001", [("dataset_args", "3")], ["dataset_args", "3"]),
+        ("2001", [("dataset", "ntu-xsup")], ["dataset", "ntu-xsup", "ntu-xsub"]),
+        ("2001", [("optimizer", "SGD")], ["optimizer", "SGD", "Momentum"]),
+        ("2001", [("seed", "[1")], ["--seed", "YAML"]),
+        ("2001", [("evaluate", True)], ["evaluate", "-pp"]),
+        ("2001", [("evaluate", True), ("extract", True), ("pretrained_path", "x")], ["evaluate and extract"]),
+        ("2001", [("optimizer_args.Momentum.learning_rate", ".nan")], ["learning_rate", "finite"]),
+    ],
+)
 def test_a_mistake_names_key_value_and_what_is_allowed(name, overrides, parts):
     with pytest.raises(UserError) as error:
         load_config(name, overrides)
     assert all(part in str(error.value) for part in parts) and "\n" not in str(error.value), str(error.value)
 
 
-@pytest.mark.parametrize("text, part", [
-    ("a: [", "line"), ("- 1", "keys and values"), ("seed: 1\nseed: 2", "stands twice"), ("seed: !!python/object:os.x {}", "YAML"),
-    ("3: 4", "no such key"), ("a: *b", "YAML"), ("seed: &a [1]\ngpus: *a", "aliases are not taken"), ("\ufeff- \x80", "YAML")])
+@pytest.mark.parametrize(
+    "text, part",
+    [
+        ("a: [", "line"),
+        ("- 1", "keys and values"),
+        ("seed: 1\nseed: 2", "stands twice"),
+        ("seed: !!python/object:os.x {}", "YAML"),
+        ("3: 4", "no such key"),
+        ("a: *b", "YAML"),
+        ("seed: &a [1]\ngpus: *a", "aliases are not taken"),
+        ("\ufeff- \x80", "YAML"),
+    ],
+)
 def test_broken_files_are_named(tmp_path, text, part):
     path = tmp_path / "x.yaml"
     path.write_text(text)
@@ -101,8 +128,33 @@ def leaves(values, path=()):
             yield from leaves(value, (*path, key))
 
 
-STRANGE = [None, True, False, -1, 0, 1, 2**63, 10**30, 0.5, -0.5, 1e308, float("inf"), "", "x", "JVB", [], [1], [[1]], [None], {},
-           {"x": 1}, "\0", "..", b"x", {1: 2}]
+STRANGE = [
+    None,
+    True,
+    False,
+    -1,
+    0,
+    1,
+    2**63,
+    10**30,
+    0.5,
+    -0.5,
+    1e308,
+    float("inf"),
+    "",
+    "x",
+    "JVB",
+    [],
+    [1],
+    [[1]],
+    [None],
+    {},
+    {"x": 1},
+    "\0",
+    "..",
+    b"x",
+    {1: 2},
+]
 
 
 def test_any_single_change_gives_a_configuration_or_one_clear_line():
@@ -113,7 +165,8 @@ def test_any_single_change_gives_a_configuration_or_one_clear_line():
         for value in [*STRANGE, rng.choice("abc") * 3]:
             try:
                 load_config("2001", [(".".join(path), value)]) if not isinstance(value, str) else load_config(
-                    "2001", [(".".join(path), yaml.safe_dump(value))])
+                    "2001", [(".".join(path), yaml.safe_dump(value))]
+                )
                 accepted += 1
             except UserError as error:
                 assert "\n" not in str(error)

@@ -90,8 +90,15 @@ def torch_save(monkeypatch):
 @pytest.mark.parametrize("old", [False, True])
 def test_tensors_of_both_formats_are_read_as_stored(torch_save, tmp_path, old):
     base = np.arange(24, dtype="float32")
-    values = {"whole": base, "matrix": base[4:16].reshape(3, 4), "turned": base[4:16].reshape(3, 4).T, "every other": base[1::2],
-              "count": np.array(7), "half": np.ones((2, 0), "float16"), "double": np.full((2, 1, 3), 0.5)}
+    values = {
+        "whole": base,
+        "matrix": base[4:16].reshape(3, 4),
+        "turned": base[4:16].reshape(3, 4).T,
+        "every other": base[1::2],
+        "count": np.array(7),
+        "half": np.ones((2, 0), "float16"),
+        "double": np.full((2, 1, 3), 0.5),
+    }
     read = load_torch(torch_save({"model": values, "epoch": 3, "best": {"acc": 0.5}}, tmp_path / "a.pth.tar", old))
     assert (read["epoch"], read["best"]) == (3, {"acc": 0.5})
     for name, value in values.items():
@@ -107,8 +114,10 @@ def test_tensors_of_both_formats_are_read_as_stored(torch_save, tmp_path, old):
 def small(tmp_path):
     """(configuration, its network with weights by name, path of the configuration's file)."""
     path = tmp_path / "small.yaml"
-    path.write_text("dataset_args: {ntu: {num_frame: 8}}\n"
-                    "model_args: {stem_channel: 8, block_args: [[16, 1, 0], [16, 2, 1]], fusion_stage: 1, att_type: pa}\n")
+    path.write_text(
+        "dataset_args: {ntu: {num_frame: 8}}\n"
+        "model_args: {stem_channel: 8, block_args: [[16, 1, 0], [16, 2, 1]], fusion_stage: 1, att_type: pa}\n"
+    )
     config = load_config(str(path))
     return config, fill(build_model(config)), path
 
@@ -219,9 +228,11 @@ def hostile(name, tmp_path, torch_save):
         changed = {  # the view's size (2, 3), strides (3, 1); BININT1 is K
             "view beyond the storage": data.replace(b"K\x03K\x01\x86", b"K\x09K\x01\x86"),
             "view larger than the storage": data.replace(b"K\x02K\x03\x86", b"J\xff\xff\xff\x7fK\x03\x86").replace(
-                b"K\x03K\x01\x86", b"K\x00K\x00\x86"),
+                b"K\x03K\x01\x86", b"K\x00K\x00\x86"
+            ),
             "negative offset": data.replace(b"QK\x00", b"QJ\xfd\xff\xff\xff"),
-            "no such storage": data.replace(b"X\x01\x00\x00\x000", b"X\x01\x00\x00\x009")}[name]
+            "no such storage": data.replace(b"X\x01\x00\x00\x000", b"X\x01\x00\x00\x009"),
+        }[name]
         assert changed != data
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr("archive/data.pkl", changed)
@@ -237,9 +248,19 @@ def hostile(name, tmp_path, torch_save):
     return path
 
 
-@pytest.mark.parametrize("name", [
-    "text", "runs a command", "view beyond the storage", "view larger than the storage", "negative offset", "no such storage",
-    "compressed", "no pickle"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "text",
+        "runs a command",
+        "view beyond the storage",
+        "view larger than the storage",
+        "negative offset",
+        "no such storage",
+        "compressed",
+        "no pickle",
+    ],
+)
 def test_a_hostile_or_damaged_file_is_one_clear_error(name, torch_save, tmp_path):
     path = hostile(name, tmp_path, torch_save)
     with pytest.raises(UserError, match=r"a\.pth") as error:

@@ -19,8 +19,13 @@ from tools import convert_arrays
 from utils import UserError, run_command
 
 CLASSES = ["wave", "sit down", "fall"]
-CHAIN = {"joints": ["hip", "chest", "head"], "bones": [["hip", "chest"], ["chest", "head"]],
-         "parents": {"hip": "chest", "head": "chest"}, "parts": {"low": ["hip"], "high": ["chest", "head"]}, "centre": "chest"}
+CHAIN = {
+    "joints": ["hip", "chest", "head"],
+    "bones": [["hip", "chest"], ["chest", "head"]],
+    "parents": {"hip": "chest", "head": "chest"},
+    "parts": {"low": ["hip"], "high": ["chest", "head"]},
+    "centre": "chest",
+}
 
 
 @pytest.fixture
@@ -29,8 +34,16 @@ def own(tmp_path):
 
     def write(**changes):
         (tmp_path / "classes.txt").write_text("# mine\n" + "\n".join(CLASSES) + "\n")
-        args = {"train_batch_size": 4, "eval_batch_size": 3, "num_frame": 8, "root_folder": str(tmp_path / "npy"),
-                "graph": "coco18", "num_channel": 2, "num_person": 1, "class_names": str(tmp_path / "classes.txt")} | changes
+        args = {
+            "train_batch_size": 4,
+            "eval_batch_size": 3,
+            "num_frame": 8,
+            "root_folder": str(tmp_path / "npy"),
+            "graph": "coco18",
+            "num_channel": 2,
+            "num_person": 1,
+            "class_names": str(tmp_path / "classes.txt"),
+        } | changes
         path = tmp_path / "own.yaml"
         path.write_text(yaml.safe_dump({"dataset": "custom-mine", "dataset_args": {"custom": args}}))
         return str(path)
@@ -63,7 +76,8 @@ def test_coco18_is_one_tree_with_the_bones_that_its_parents_say():
     graph = Graph.from_names("coco18", **content)
     assert graph.num_joints == 18 and len(graph.bones) == 17
     assert {frozenset(bone) for bone in graph.bones} == {
-        frozenset((joint, parent)) for joint, parent in enumerate(graph.parents) if joint != parent}
+        frozenset((joint, parent)) for joint, parent in enumerate(graph.parents) if joint != parent
+    }
     assert graph.hop_distance().max() <= 8  # every joint is reached from every other
     assert [content["joints"][i] for i in (0, 1, 4, 7, 17)] == ["nose", "neck", "right wrist", "left wrist", "left ear"]
     assert graph.centre == 1 and sorted(sum(graph.parts.values(), ())) == list(range(18))
@@ -94,12 +108,21 @@ def test_a_layout_of_ones_own_is_stored_with_the_configuration(own, tmp_path):
     assert again.plain() == config.plain() | {"config": "stored"}
 
 
-@pytest.mark.parametrize("change, part", [
-    ({"centre": "knee"}, "'knee'"), ({"parents": {"hip": "foot"}}, "'foot'"), ({"bones": [["hip", "ches"]]}, "'ches'"),
-    ({"bones": [["hip"]]}, "bones"), ({"parts": {"low": ["hip"], "high": ["chest"]}}, "'head'.*no part"),
-    ({"parts": {"low": ["hip", "chest"], "high": ["chest", "head"]}}, "'chest'.*twice in parts"), ({"joints": 3}, "joints"),
-    ({"joints": ["hip", "chest", "head", "hip"]}, "'hip'.*twice in joints"), ({"centr": "hip"}, "centr"),
-    ({"parts": {}}, "parts")])
+@pytest.mark.parametrize(
+    "change, part",
+    [
+        ({"centre": "knee"}, "'knee'"),
+        ({"parents": {"hip": "foot"}}, "'foot'"),
+        ({"bones": [["hip", "ches"]]}, "'ches'"),
+        ({"bones": [["hip"]]}, "bones"),
+        ({"parts": {"low": ["hip"], "high": ["chest"]}}, "'head'.*no part"),
+        ({"parts": {"low": ["hip", "chest"], "high": ["chest", "head"]}}, "'chest'.*twice in parts"),
+        ({"joints": 3}, "joints"),
+        ({"joints": ["hip", "chest", "head", "hip"]}, "'hip'.*twice in joints"),
+        ({"centr": "hip"}, "centr"),
+        ({"parts": {}}, "parts"),
+    ],
+)
 def test_a_mistake_in_a_layout_is_named(own, tmp_path, change, part):
     (tmp_path / "chain.yaml").write_text(yaml.safe_dump(CHAIN | change))
     with pytest.raises(UserError, match=part) as error:
@@ -110,11 +133,20 @@ def test_a_mistake_in_a_layout_is_named(own, tmp_path, change, part):
 # ---------------------------------------------------------------- the configuration
 
 
-@pytest.mark.parametrize("changes, overrides, part", [
-    ({}, [("dataset", "custom")], "custom-NAME"), ({}, [("dataset", "custom-../x")], "custom-NAME"),
-    ({"class_names": None}, [], "class_names"), ({"graph": "coco17"}, [], "coco18"), ({"num_person": 0}, [], "num_person"),
-    ({}, [("generate_data", True)], "convert_arrays"), ({}, [("check", True)], "convert_arrays"),
-    ({"ntu60_path": "x"}, [], "ntu60_path"), ({"graph": 5}, [], "graph")])
+@pytest.mark.parametrize(
+    "changes, overrides, part",
+    [
+        ({}, [("dataset", "custom")], "custom-NAME"),
+        ({}, [("dataset", "custom-../x")], "custom-NAME"),
+        ({"class_names": None}, [], "class_names"),
+        ({"graph": "coco17"}, [], "coco18"),
+        ({"num_person": 0}, [], "num_person"),
+        ({}, [("generate_data", True)], "convert_arrays"),
+        ({}, [("check", True)], "convert_arrays"),
+        ({"ntu60_path": "x"}, [], "ntu60_path"),
+        ({"graph": 5}, [], "graph"),
+    ],
+)
 def test_a_mistake_in_the_configuration_is_named(own, changes, overrides, part):
     with pytest.raises(UserError, match=part):
         load_config(own(**changes), overrides)
@@ -125,8 +157,9 @@ def test_classes_come_from_the_text_file(own):
     assert build_model(load_config(own())).classifier.fc.weight.shape[0] == 3
 
 
-@pytest.mark.parametrize("text, part", [
-    ("", "no class"), ("# only\n", "no class"), ("a\nb\na\n", "'a' stands twice"), (None, "read")])
+@pytest.mark.parametrize(
+    "text, part", [("", "no class"), ("# only\n", "no class"), ("a\nb\na\n", "'a' stands twice"), (None, "read")]
+)
 def test_a_class_file_that_can_not_be_used_is_named(own, tmp_path, text, part):
     config = load_config(own())
     (tmp_path / "classes.txt").unlink()
@@ -136,9 +169,15 @@ def test_a_class_file_that_can_not_be_used_is_named(own, tmp_path, text, part):
         class_names(config)
 
 
-@pytest.mark.parametrize("changes, part", [
-    ({"num_person": 2}, "num_person"), ({"num_channel": 3}, "num_channel"), ({"graph": None}, "V = 25"),
-    ({"num_frame": 9}, "T = 9")])
+@pytest.mark.parametrize(
+    "changes, part",
+    [
+        ({"num_person": 2}, "num_person"),
+        ({"num_channel": 3}, "num_channel"),
+        ({"graph": None}, "V = 25"),
+        ({"num_frame": 9}, "T = 9"),
+    ],
+)
 def test_data_of_another_shape_stops_before_training(own, tmp_path, changes, part):
     write_source(tmp_path / "source")
     convert_arrays.convert(tmp_path / "source", load_config(own()))
@@ -173,10 +212,25 @@ def test_bodies_may_come_and_go_in_json(tmp_path):
     assert sample.tolist() == [[[[0, 0]] * 2] * 3, [one, [[0, 0]] * 2, [[0, 0]] * 2], [one, two, [[0, 0]] * 2]]
 
 
-@pytest.mark.parametrize("content", [
-    b"", b"[", b"3", b"{}", b"[]", b"[[[[1, 2], [3]]]]", b"[[[[1, 2]]]]", b"[[[[1, NaN], [3, 4]]]]", b"[[[[1, 1e400], [3, 4]]]]",
-    b"[[[[1, 2], [3, 4]], [[1, 2], [3, 4]]]]", b'[[[["x", 2], [3, 4]]]]', b"[3]", b"\xff",
-    b"[[[[1" + b"0" * 400 + b", 2], [3, 4]]]]"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"[",
+        b"3",
+        b"{}",
+        b"[]",
+        b"[[[[1, 2], [3]]]]",
+        b"[[[[1, 2]]]]",
+        b"[[[[1, NaN], [3, 4]]]]",
+        b"[[[[1, 1e400], [3, 4]]]]",
+        b"[[[[1, 2], [3, 4]], [[1, 2], [3, 4]]]]",
+        b'[[[["x", 2], [3, 4]]]]',
+        b"[3]",
+        b"\xff",
+        b"[[[[1" + b"0" * 400 + b", 2], [3, 4]]]]",
+    ],
+)
 @pytest.mark.parametrize("ending", [".json", ".npy"])
 def test_a_sample_that_can_not_be_used_is_named(tmp_path, content, ending):
     path = tmp_path / f"a{ending}"
@@ -201,9 +255,16 @@ def broken_source(folder, how):
         np.save(folder / "eval" / "wave" / "more joints.npy", np.zeros((3, 19, 2)))
 
 
-@pytest.mark.parametrize("how, part", [
-    ("no eval folder", "SOURCE/eval/CLASS"), ("unknown class", "'wafe'"), ("a name twice", "train1"), ("empty split", "eval"),
-    ("more joints", r"more joints\.npy.*frame 0")])
+@pytest.mark.parametrize(
+    "how, part",
+    [
+        ("no eval folder", "SOURCE/eval/CLASS"),
+        ("unknown class", "'wafe'"),
+        ("a name twice", "train1"),
+        ("empty split", "eval"),
+        ("more joints", r"more joints\.npy.*frame 0"),
+    ],
+)
 def test_a_source_that_does_not_fit_leaves_the_data_set_as_it_was(own, tmp_path, how, part, monkeypatch, capsys):
     config = own()
     write_source(tmp_path / "good")
@@ -232,7 +293,9 @@ def test_own_data_are_trained_on_and_scored_by_name(own, tmp_path, capsys):
     path = own()
     convert_arrays.convert(tmp_path / "source", load_config(path))
     options = {key: value for key, value in TINY.items() if not key.startswith("dataset_args")} | {
-        "scheduler_args.cosine.max_epoch": "1", "work_dir": str(tmp_path / "work")}
+        "scheduler_args.cosine.max_epoch": "1",
+        "work_dir": str(tmp_path / "work"),
+    }
     command = ["-c", path, *(f"--{key}={value}" for key, value in options.items())]
     assert main(command) == 0
     out = capsys.readouterr().out

@@ -16,9 +16,32 @@ ROOT = Path(__file__).parents[1]
 NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})\.skeleton")
 X_SUB_TRAIN = {1, 2, 4, 5, 8, 9, 13, 14, 15, 16, 17, 18, 19, 25, 27, 28, 31, 34, 35, 38}
 # Of real files: each joint's bone goes to this joint (from 1) and measures this many metres.
-BONES = {1: (2, .27), 3: (21, .07), 4: (3, .12), 5: (21, .14), 6: (5, .23), 7: (6, .21), 8: (7, .06), 9: (21, .13),
-         10: (9, .21), 11: (10, .22), 12: (11, .07), 13: (1, .06), 14: (13, .34), 15: (14, .33), 16: (15, .10), 17: (1, .07),
-         18: (17, .33), 19: (18, .35), 20: (19, .10), 21: (2, .20), 22: (23, .06), 23: (8, .04), 24: (25, .06), 25: (12, .04)}
+BONES = {
+    1: (2, 0.27),
+    3: (21, 0.07),
+    4: (3, 0.12),
+    5: (21, 0.14),
+    6: (5, 0.23),
+    7: (6, 0.21),
+    8: (7, 0.06),
+    9: (21, 0.13),
+    10: (9, 0.21),
+    11: (10, 0.22),
+    12: (11, 0.07),
+    13: (1, 0.06),
+    14: (13, 0.34),
+    15: (14, 0.33),
+    16: (15, 0.10),
+    17: (1, 0.07),
+    18: (17, 0.33),
+    19: (18, 0.35),
+    20: (19, 0.10),
+    21: (2, 0.20),
+    22: (23, 0.06),
+    23: (8, 0.04),
+    24: (25, 0.06),
+    25: (12, 0.04),
+}
 TRUNK, ELBOW_TO_WRIST, HANDS_AND_FEET = [1, 2, 3, 4, 21], [6, 7, 10, 11], [8, 12, 16, 20, 22, 23, 24, 25]
 RIGHT_HAND, LEFT_HAND, HEAD, RIGHT_FOOT, LEFT_FOOT = 11, 7, 3, 19, 15  # joints from 0
 
@@ -98,7 +121,7 @@ def test_orientations_are_unit_and_turn_y_onto_the_bone(skeletons):
     ends = [3, 15, 19, 21, 23]
     inner = np.setdiff1d(np.arange(25), ends)
     assert (joints[:, ends, 7:11] == 0).all()
-    assert (joints[:, inner, 7:11]**2).sum(-1) == pytest.approx(1, abs=1e-5)
+    assert (joints[:, inner, 7:11] ** 2).sum(-1) == pytest.approx(1, abs=1e-5)
     turned_y = np.stack([2 * (x * y - w * z), w * w - x * x + y * y - z * z, 2 * (y * z + w * x)], -1)
     bone = joints[:, 6, :3] - joints[:, 5, :3]
     assert turned_y[:, 6] == pytest.approx(bone / np.linalg.norm(bone, axis=-1, keepdims=True), abs=1e-3)
@@ -106,10 +129,10 @@ def test_orientations_are_unit_and_turn_y_onto_the_bone(skeletons):
 
 def test_people_stand_where_real_ones_do(skeletons):
     spine = np.array([s.place[0, 0] for s in skeletons])
-    assert (spine > (-.9, -.7, 2.4)).all()
-    assert (spine < (.9, .3, 4.2)).all()
+    assert (spine > (-0.9, -0.7, 2.4)).all()
+    assert (spine < (0.9, 0.3, 4.2)).all()
     up = np.array([s.place[0, HEAD] - s.place[0, 0] for s in skeletons])
-    assert (up[:, 1] > .4).all()
+    assert (up[:, 1] > 0.4).all()
 
 
 # ---------------------------------------------------------------- names and splits
@@ -150,8 +173,10 @@ def test_frame_counts_are_like_real_ones(tmp_path, skeletons):
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path):
     options = {"performers": 3, "actions": (6, 58), "frames": (20, 30)}
-    runs = [{path.name: path.read_bytes() for path in write_demo(tmp_path / str(i), seed=seed, **options)}
-            for i, seed in enumerate((1, 1, 2))]
+    runs = [
+        {path.name: path.read_bytes() for path in write_demo(tmp_path / str(i), seed=seed, **options)}
+        for i, seed in enumerate((1, 1, 2))
+    ]
     assert runs[0] == runs[1]
     assert runs[0].keys() == runs[2].keys()
     assert all(runs[0][name] != runs[2][name] for name in runs[0])
@@ -182,26 +207,26 @@ def test_bones_measure_as_in_real_files(skeletons):
     ends = [BONES[joint][0] - 1 for joint in joints]
     bones = [np.linalg.norm(s.place[:, np.array(joints) - 1] - s.place[:, ends], axis=-1) for s in skeletons]
     length = np.median([b.mean(0) for b in bones], 0)
-    assert length == pytest.approx([BONES[joint][1] for joint in joints], rel=.08, abs=.008)
+    assert length == pytest.approx([BONES[joint][1] for joint in joints], rel=0.08, abs=0.008)
     wobble = dict(zip(joints, np.median([b.std(0) / b.mean(0) for b in bones], 0), strict=True))
-    assert all(.06 < wobble[joint] < .15 for joint in (6, 7, 10, 11, 14, 15, 18, 19))
-    assert all(.25 < wobble[joint] < .50 for joint in (8, 12, 22, 23, 24, 25))
-    assert max(wobble[1], wobble[21]) < .04
+    assert all(0.06 < wobble[joint] < 0.15 for joint in (6, 7, 10, 11, 14, 15, 18, 19))
+    assert all(0.25 < wobble[joint] < 0.50 for joint in (8, 12, 22, 23, 24, 25))
+    assert max(wobble[1], wobble[21]) < 0.04
 
 
 def test_jitter_is_that_of_real_files(skeletons):
     second = [np.linalg.norm(np.diff(s.place, 2, axis=0), axis=-1) * 1000 for s in skeletons]
     jitter = np.median([np.median(d, 0) for d in second], 0)  # mm
     for joints, low, high in ((TRUNK, 1, 2), (ELBOW_TO_WRIST, 4, 10), (HANDS_AND_FEET, 13, 18)):
-        assert of_joints(jitter, joints).min() >= low - .3
-        assert of_joints(jitter, joints).max() <= high + .5
+        assert of_joints(jitter, joints).min() >= low - 0.3
+        assert of_joints(jitter, joints).max() <= high + 0.5
 
 
 def test_tracking_states_are_seen_inferred_and_lost(skeletons):
     states = np.concatenate([s.first[..., 11].ravel() for s in skeletons])
     seen, inferred, lost = ((states == state).mean() for state in (2, 1, 0))
     assert seen + inferred + lost == pytest.approx(1)
-    assert seen > .85
+    assert seen > 0.85
     assert inferred > lost > 0
 
 
@@ -211,14 +236,17 @@ def test_actions_of_two_have_two_bodies_and_others_one(skeletons):
         assert s.counts.max() >= 1 + (s.action in PAIRS)
 
 
-@pytest.mark.parametrize(("oddity", "shows"), [
-    ("a body too many that flickers", lambda s: s.counts.max() > 1 + (s.action in PAIRS) and np.diff(s.counts).any()),
-    ("frames without a body", lambda s: 0 in s.counts),
-    ("a second person who is found late", lambda s: s.action in PAIRS and s.counts[0] == 1),
-    ("carriage returns", lambda s: b"\r\n" in s.raw and s.raw.count(b"\r\n") == s.raw.count(b"\n")),
-])
+@pytest.mark.parametrize(
+    ("oddity", "shows"),
+    [
+        ("a body too many that flickers", lambda s: s.counts.max() > 1 + (s.action in PAIRS) and np.diff(s.counts).any()),
+        ("frames without a body", lambda s: 0 in s.counts),
+        ("a second person who is found late", lambda s: s.action in PAIRS and s.counts[0] == 1),
+        ("carriage returns", lambda s: b"\r\n" in s.raw and s.raw.count(b"\r\n") == s.raw.count(b"\n")),
+    ],
+)
 def test_some_files_but_few_have(skeletons, oddity, shows):
-    assert 0 < sum(map(shows, skeletons)) < .25 * len(skeletons), oddity
+    assert 0 < sum(map(shows, skeletons)) < 0.25 * len(skeletons), oddity
 
 
 # ---------------------------------------------------------------- the motion
@@ -239,22 +267,22 @@ def test_bones_stay_constant_and_feet_above_the_floor(action):
             for joint, (end, _) in BONES.items():
                 length = np.linalg.norm(place[:, joint - 1] - place[:, end - 1], axis=-1)
                 assert length == pytest.approx(body.bones[joint - 1], rel=1e-6)
-            assert place[..., 1].min() > -.03
+            assert place[..., 1].min() > -0.03
 
 
 @pytest.mark.parametrize("action", ACTIONS)
 def test_motion_is_smooth_and_not_static(action):
     for seed in range(4):
         place = act(action, seed)[0]
-        assert np.linalg.norm(np.diff(place, axis=0), axis=-1).max() < .30  # metres a frame: 9 m/s
-        assert np.ptp(place, axis=0).max() > .3
+        assert np.linalg.norm(np.diff(place, axis=0), axis=-1).max() < 0.30  # metres a frame: 9 m/s
+        assert np.ptp(place, axis=0).max() > 0.3
 
 
 def test_left_handed_people_mirror_the_right_handed():
     right, left = act(23, 5)[0], act(23, 5, left_handed=True)[0]
-    assert np.median(right[30:60, RIGHT_HAND, 1]) > np.median(right[30:60, HEAD, 1]) - .1
-    assert np.median(left[30:60, LEFT_HAND, 1]) == pytest.approx(np.median(right[30:60, RIGHT_HAND, 1]), abs=.03)
-    assert np.median(left[30:60, RIGHT_HAND, 1]) < np.median(left[30:60, 0, 1]) + .1
+    assert np.median(right[30:60, RIGHT_HAND, 1]) > np.median(right[30:60, HEAD, 1]) - 0.1
+    assert np.median(left[30:60, LEFT_HAND, 1]) == pytest.approx(np.median(right[30:60, RIGHT_HAND, 1]), abs=0.03)
+    assert np.median(left[30:60, RIGHT_HAND, 1]) < np.median(left[30:60, 0, 1]) + 0.1
 
 
 def distance(a, b):
@@ -274,19 +302,22 @@ def turns(line, swing):
 
 # What a bystander would say of each action, on true joints (T,25,3); the right hand is the skilled one.
 SEEN = {
-    6: lambda a: a[:, RIGHT_HAND, 1].min() < .3 and a[-1, 0, 1] > a[:, 0, 1].min() + .15 and a[-1, RIGHT_HAND, 1] > .7,
-    8: lambda a: a[0, 0, 1] - a[-1, 0, 1] > .25 and abs(a[-1, HEAD, 2] - a[-1, 0, 2]) < .15,
-    9: lambda a: a[-1, 0, 1] - a[0, 0, 1] > .25 and abs(a[0, HEAD, 2] - a[0, 0, 2]) < .15,
-    10: lambda a: turns(distance(a[:, RIGHT_HAND], a[:, LEFT_HAND]), .08) >= 6
-    and distance(a[:, RIGHT_HAND], a[:, LEFT_HAND]).min() < .06,
-    23: lambda a: turns(a[25:62, RIGHT_HAND, 0], .1) >= 4 and (a[25:62, RIGHT_HAND, 1] > a[25:62, 20, 1]).all(),
-    24: lambda a: a[:, RIGHT_FOOT, 2].min() < -.45 and a[:, RIGHT_FOOT, 1].max() > .3 and a[:, LEFT_FOOT, 1].max() < .12,
-    26: lambda a: turns(a[:, RIGHT_FOOT, 1], .05) >= 5 and np.median(a[25:62, LEFT_FOOT, 1]) > .15,
-    27: lambda a: (a[:, [LEFT_FOOT, RIGHT_FOOT], 1].min(1) > .15).sum() in range(3, 25),
-    50: lambda a, b: distance(a[:, RIGHT_HAND, None], b[:, [2, 3, 4, 8, 20]]).min() < .32
-    and np.ptp(distance(b[:, HEAD], a[:, 0])) > .2,
-    58: lambda a, b: (distance(a[25:62, RIGHT_HAND], b[25:62, RIGHT_HAND]) < .15).all()
-    and turns(a[25:62, RIGHT_HAND, 1], .03) >= 4,
+    6: lambda a: a[:, RIGHT_HAND, 1].min() < 0.3 and a[-1, 0, 1] > a[:, 0, 1].min() + 0.15 and a[-1, RIGHT_HAND, 1] > 0.7,
+    8: lambda a: a[0, 0, 1] - a[-1, 0, 1] > 0.25 and abs(a[-1, HEAD, 2] - a[-1, 0, 2]) < 0.15,
+    9: lambda a: a[-1, 0, 1] - a[0, 0, 1] > 0.25 and abs(a[0, HEAD, 2] - a[0, 0, 2]) < 0.15,
+    10: lambda a: (
+        turns(distance(a[:, RIGHT_HAND], a[:, LEFT_HAND]), 0.08) >= 6 and distance(a[:, RIGHT_HAND], a[:, LEFT_HAND]).min() < 0.06
+    ),
+    23: lambda a: turns(a[25:62, RIGHT_HAND, 0], 0.1) >= 4 and (a[25:62, RIGHT_HAND, 1] > a[25:62, 20, 1]).all(),
+    24: lambda a: a[:, RIGHT_FOOT, 2].min() < -0.45 and a[:, RIGHT_FOOT, 1].max() > 0.3 and a[:, LEFT_FOOT, 1].max() < 0.12,
+    26: lambda a: turns(a[:, RIGHT_FOOT, 1], 0.05) >= 5 and np.median(a[25:62, LEFT_FOOT, 1]) > 0.15,
+    27: lambda a: (a[:, [LEFT_FOOT, RIGHT_FOOT], 1].min(1) > 0.15).sum() in range(3, 25),
+    50: lambda a, b: (
+        distance(a[:, RIGHT_HAND, None], b[:, [2, 3, 4, 8, 20]]).min() < 0.32 and np.ptp(distance(b[:, HEAD], a[:, 0])) > 0.2
+    ),
+    58: lambda a, b: (
+        (distance(a[25:62, RIGHT_HAND], b[25:62, RIGHT_HAND]) < 0.15).all() and turns(a[25:62, RIGHT_HAND, 1], 0.03) >= 4
+    ),
 }
 
 
@@ -302,7 +333,7 @@ def test_the_two_face_each_other(action):
     for one, other in ((a, b), (b, a)):
         right, toward = one[0, 8] - one[0, 4], other[0, 0] - one[0, 0]
         ahead = np.cross([0, 1, 0], right)  # of one whose right is +x, ahead is -z
-        assert ahead @ toward > .9 * np.linalg.norm(ahead) * np.linalg.norm(toward)
+        assert ahead @ toward > 0.9 * np.linalg.norm(ahead) * np.linalg.norm(toward)
 
 
 # ---------------------------------------------------------------- learnable
@@ -319,16 +350,16 @@ def features(skeleton):
     return np.concatenate([rise.max(0), rise.std(0), out.max(0), out.std(0), pace, [3 * (skeleton.counts > 1).mean(), drop]])
 
 
-@pytest.mark.parametrize(("split", "is_train"), [
-    ("x-sub", lambda s: s.performer in X_SUB_TRAIN), ("x-view", lambda s: s.camera > 1),
-])
+@pytest.mark.parametrize(
+    ("split", "is_train"), [("x-sub", lambda s: s.performer in X_SUB_TRAIN), ("x-view", lambda s: s.camera > 1)]
+)
 def test_a_nearest_centroid_tells_actions_of_unseen_people_and_cameras(skeletons, split, is_train):
     x, y = np.array([features(s) for s in skeletons]), np.array([s.action for s in skeletons])
     train = np.array([is_train(s) for s in skeletons])
     x = (x - x[train].mean(0)) / (x[train].std(0) + 1e-9)
     centroids = np.array([x[train & (y == action)].mean(0) for action in ACTIONS])
     guess = np.array(list(ACTIONS))[distance(x[~train, None], centroids).argmin(1)]
-    assert (guess == y[~train]).mean() > .8, split  # chance is 0.1
+    assert (guess == y[~train]).mean() > 0.8, split  # chance is 0.1
 
 
 # ---------------------------------------------------------------- mistakes and the command
@@ -351,11 +382,20 @@ def test_other_files_in_the_folder_stay(tmp_path):
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
-@pytest.mark.parametrize(("options", "said"), [
-    ({"performers": 2}, "--performers 2"), ({"performers": 41}, "3 to 40"), ({"repeats": 0}, "--repeats 0"),
-    ({"seed": -1}, "--seed -1"), ({"actions": (6, 7)}, "--actions 6 7: choose from 6 8 9"), ({"actions": ()}, "--actions"),
-    ({"frames": (50, 40)}, "--frames 50 40"), ({"frames": (9, 40)}, "--frames 9 40"), ({"frames": (50, 301)}, "10 to 300"),
-])
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"performers": 2}, "--performers 2"),
+        ({"performers": 41}, "3 to 40"),
+        ({"repeats": 0}, "--repeats 0"),
+        ({"seed": -1}, "--seed -1"),
+        ({"actions": (6, 7)}, "--actions 6 7: choose from 6 8 9"),
+        ({"actions": ()}, "--actions"),
+        ({"frames": (50, 40)}, "--frames 50 40"),
+        ({"frames": (9, 40)}, "--frames 9 40"),
+        ({"frames": (50, 301)}, "10 to 300"),
+    ],
+)
 def test_values_that_cannot_be_are_refused_by_name(tmp_path, options, said):
     with pytest.raises(UserError, match=re.escape(said)):
         write_demo(tmp_path, **options)
@@ -374,8 +414,22 @@ def command(*arguments):
 
 
 def test_the_command_writes_and_calls_its_data_synthetic(tmp_path):
-    run = command("--save_dir", str(tmp_path / "new"), "--performers", "3", "--repeats", "2", "--actions", "10", "24",
-                  "--frames", "10", "12", "--seed", "7")
+    run = command(
+        "--save_dir",
+        str(tmp_path / "new"),
+        "--performers",
+        "3",
+        "--repeats",
+        "2",
+        "--actions",
+        "10",
+        "24",
+        "--frames",
+        "10",
+        "12",
+        "--seed",
+        "7",
+    )
     assert (run.returncode, run.stderr) == (0, "")
     assert re.fullmatch(r"36 synthetic .*seed 7.*\n", run.stdout)
     assert len(list((tmp_path / "new").glob("*.skeleton"))) == 36

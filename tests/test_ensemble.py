@@ -61,9 +61,16 @@ def test_the_command_reports_each_file_and_all_together(saved, tmp_path, monkeyp
     np.testing.assert_allclose(Scores.load(output).logits, np.eye(6)[LABELS])
 
 
-@pytest.mark.parametrize("other, part", [
-    (scores(1, names=["a", "b", "c", "e"]), "'d'"), (scores(1, names="abcde", labels=[0, 1, 2, 5, 0]), "'e'"),
-    (scores(1, labels=[0, 1, 3, 5]), "'c'"), (scores(1, classes=7), "7 classes"), (scores(1, names="aabc"), "twice")])
+@pytest.mark.parametrize(
+    "other, part",
+    [
+        (scores(1, names=["a", "b", "c", "e"]), "'d'"),
+        (scores(1, names="abcde", labels=[0, 1, 2, 5, 0]), "'e'"),
+        (scores(1, labels=[0, 1, 3, 5]), "'c'"),
+        (scores(1, classes=7), "7 classes"),
+        (scores(1, names="aabc"), "twice"),
+    ],
+)
 def test_files_that_disagree_are_refused(saved, other, part):
     files = [saved(scores(0)), saved(other)]
     with pytest.raises(UserError, match=part) as error:
@@ -81,10 +88,23 @@ def test_weights_that_do_not_fit_are_refused(saved, monkeypatch, capsys, weights
 GOOD = {"names": np.array(NAMES), "labels": LABELS, "logits": np.zeros((4, 6), "float32")}
 
 
-@pytest.mark.parametrize("change", [
-    {"names": np.array([1, 2, 3, 4])}, {"names": np.array(NAMES[:3])}, {"labels": LABELS + 0.5}, {"labels": LABELS + 1},
-    {"labels": -LABELS}, {"labels": LABELS[None]}, {"logits": np.zeros(4)}, {"logits": np.full((4, 6), np.nan)},
-    {"logits": np.zeros((4, 0))}, {"logits": np.zeros((4, 6), int)}, {"names": np.array(NAMES, object)}, {"logits": None}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"names": np.array([1, 2, 3, 4])},
+        {"names": np.array(NAMES[:3])},
+        {"labels": LABELS + 0.5},
+        {"labels": LABELS + 1},
+        {"labels": -LABELS},
+        {"labels": LABELS[None]},
+        {"logits": np.zeros(4)},
+        {"logits": np.full((4, 6), np.nan)},
+        {"logits": np.zeros((4, 0))},
+        {"logits": np.zeros((4, 6), int)},
+        {"names": np.array(NAMES, object)},
+        {"logits": None},
+    ],
+)
 def test_a_file_that_is_not_scores_is_refused(tmp_path, change):
     path = tmp_path / "s.npz"
     np.savez(path, **{key: value for key, value in (GOOD | change).items() if value is not None})

@@ -75,9 +75,7 @@ MEMBERS = {
 }
 
 
-@pytest.mark.parametrize(
-    "member", ["B0 SG", *(pytest.param(name, marks=pytest.mark.full) for name in ("B4 SG", "B0 Sep"))]
-)
+@pytest.mark.parametrize("member", ["B0 SG", *(pytest.param(name, marks=pytest.mark.full) for name in ("B4 SG", "B0 Sep"))])
 def test_exports_give_the_live_logits_on_every_engine_at_batches_1_2_and_5(tmp_path, member):
     model = fill(initializer.build_model(load_config("2001", MEMBERS[member].items())))
     export(model, tmp_path / "net", REAL)
@@ -98,9 +96,7 @@ def test_the_published_weights_give_the_golden_eval_logits_once_exported(tmp_pat
 
 
 @pytest.mark.parametrize(
-    "changes",
-    [FAMILY[0], FAMILY[9], *(pytest.param(c, marks=pytest.mark.full) for c in FAMILY[1:9] + FAMILY[10:])],
-    ids=str,
+    "changes", [FAMILY[0], FAMILY[9], *(pytest.param(c, marks=pytest.mark.full) for c in FAMILY[1:9] + FAMILY[10:])], ids=str
 )
 def test_every_member_of_the_family_exports_to_each_engine(tmp_path, small_network, changes):
     model = small_network(**changes)
@@ -168,9 +164,7 @@ def test_a_refused_program_leaves_nothing_behind(tmp_path, small_network):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(
-    "bad", [lambda x: np.full((len(x), 4), np.nan), lambda x: np.zeros((len(x), 5))], ids=["nan", "size"]
-)
+@pytest.mark.parametrize("bad", [lambda x: np.full((len(x), 4), np.nan), lambda x: np.zeros((len(x), 5))], ids=["nan", "size"])
 def test_logits_that_are_not_numbers_or_of_another_size_are_refused(tmp_path, small_network, bad):
     with pytest.raises(UserError, match="logits off by inf"):
         export(small_network(), tmp_path / "net", engine=lambda file, engine: bad)

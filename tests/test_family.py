@@ -14,7 +14,13 @@ from tools.model_info import PUBLISHED, count, page, parameters
 
 DATA_SETS = ["ntu-xsub", "ntu-xview", "ntu-xsub120", "ntu-xset120"]
 SIZES = {  # trainable parameters for 60 classes, edge weights (11 layers of 1,875) included
-    ("SG", 0): 306201, ("SG", 2): 534465, ("SG", 4): 1119945, ("Sep", 0): 345333, ("Sep", 2): 814401, ("Sep", 4): 2055585}
+    ("SG", 0): 306201,
+    ("SG", 2): 534465,
+    ("SG", 4): 1119945,
+    ("Sep", 0): 345333,
+    ("Sep", 2): 814401,
+    ("Sep", 4): 2055585,
+}
 WIDTHS = {0: 128, 2: 192, 4: 272}  # channels before the classifier
 NUMBERS = range(2001, 2025)
 
@@ -90,9 +96,16 @@ def test_b0_costs_what_was_counted_by_others():
     assert cost.graph_products == pytest.approx(0.60e9, abs=0.005e9)
 
 
-@pytest.mark.parametrize("name, number", [
-    ("B0 SG", 2001), *(pytest.param(name, number, marks=pytest.mark.full) for name, number in (
-        ("B2 SG", 2005), ("B4 SG", 2009), ("B0 Sep", 2013), ("B2 Sep", 2017), ("B4 Sep", 2021)))])
+@pytest.mark.parametrize(
+    "name, number",
+    [
+        ("B0 SG", 2001),
+        *(
+            pytest.param(name, number, marks=pytest.mark.full)
+            for name, number in (("B2 SG", 2005), ("B4 SG", 2009), ("B0 Sep", 2013), ("B2 Sep", 2017), ("B4 Sep", 2021))
+        ),
+    ],
+)
 def test_published_flops_follow_from_their_counting_rule(name, number):
     config = load_config(str(number))
     cost = count(build_model(config), data_shape(config))
@@ -106,9 +119,25 @@ def test_the_model_zoo_page_is_what_its_command_writes():
 
 # ---------------------------------------------------------------- outputs of the published code
 
-MEMBERS = ["B0_SG_stja", "B2_SG_stja", "B4_SG_stja", "B0_Sep_stja", "B2_Sep_stja", "B4_Sep_stja", "B0_Basic_stja",
-           "B0_Bottleneck_stja", "B0_SG_pa", "B0_SG_ca", "B0_SG_fa", "B0_SG_ja", "B0_SG_stja_relu", "B0_SG_stja_relu6",
-           "B0_SG_stja_hswish", "B0_SG_stja_fusion0", "B0_SG_stja_120"]
+MEMBERS = [
+    "B0_SG_stja",
+    "B2_SG_stja",
+    "B4_SG_stja",
+    "B0_Sep_stja",
+    "B2_Sep_stja",
+    "B4_Sep_stja",
+    "B0_Basic_stja",
+    "B0_Bottleneck_stja",
+    "B0_SG_pa",
+    "B0_SG_ca",
+    "B0_SG_fa",
+    "B0_SG_ja",
+    "B0_SG_stja_relu",
+    "B0_SG_stja_relu6",
+    "B0_SG_stja_hswish",
+    "B0_SG_stja_fusion0",
+    "B0_SG_stja_120",
+]
 QUICK = ("B0_Sep_stja", "B0_SG_pa", "B0_SG_stja_fusion0")
 
 

@@ -97,18 +97,29 @@ def labelled(tmp_path, value):
     return tmp_path / "label.pkl"
 
 
-@pytest.mark.parametrize("value, text", [
-    (([1], [2]), "three lists"), ((["a"], [1, 2], [3]), "different length"), (([1], [1], [1]), "names must be texts"), ((["a\nb"], [1], [1]), "that can be printed"),
-    ((["a"], ["b"], [3]), "whole numbers"), ({"a": 1}, "three lists"), ((["a"] * 11, [60] * 11, [3] * 11), "label 60 of a"),
-    ((["a"] * 10, [1] * 10, [3] * 10), "holds 11"), ((["a"] * 11, [1] * 11, [13] * 11), "length")])
+@pytest.mark.parametrize(
+    "value, text",
+    [
+        (([1], [2]), "three lists"),
+        ((["a"], [1, 2], [3]), "different length"),
+        (([1], [1], [1]), "names must be texts"),
+        ((["a\nb"], [1], [1]), "that can be printed"),
+        ((["a"], ["b"], [3]), "whole numbers"),
+        ({"a": 1}, "three lists"),
+        ((["a"] * 11, [60] * 11, [3] * 11), "label 60 of a"),
+        ((["a"] * 10, [1] * 10, [3] * 10), "holds 11"),
+        ((["a"] * 11, [1] * 11, [13] * 11), "length"),
+    ],
+)
 def test_wrong_label_files_are_named_before_training(folder, tmp_path, value, text):
     with pytest.raises(UserError, match=text) as error:
         NTUFeeder(folder / "train_data.npy", labelled(tmp_path, value), **SETTINGS)
     assert "label.pkl" in str(error.value) and "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("content, text", [
-    (b"", "not a readable"), (b"\x93NUMPY\x01\x00v", "not a readable"), (b"hello", "not a readable")])
+@pytest.mark.parametrize(
+    "content, text", [(b"", "not a readable"), (b"\x93NUMPY\x01\x00v", "not a readable"), (b"hello", "not a readable")]
+)
 def test_damaged_arrays_are_named(tmp_path, content, text):
     (tmp_path / "x.npy").write_bytes(content)
     with pytest.raises(UserError, match=text):

@@ -248,10 +248,7 @@ def test_swap_that_was_cut_short_is_repaired_by_the_next_run(tmp_path, raw, stat
 def test_second_generation_into_one_folder_is_told_of_the_first(tmp_path, raw):
     folder = generate(DATASET, [raw], tmp_path, False).folder
     before = contents(tmp_path)
-    with (
-        generator._locked(folder),
-        pytest.raises(UserError, match=rf"another -gd \(process {os.getpid()}\) is at work there"),
-    ):
+    with generator._locked(folder), pytest.raises(UserError, match=rf"another -gd \(process {os.getpid()}\) is at work there"):
         generate(DATASET, [raw], tmp_path, False)
     assert contents(tmp_path) == before
 
@@ -360,9 +357,10 @@ def test_2000_files_take_less_than_600_mb_in_any_process(tmp_path):
     (tmp_path / "raw").mkdir()
     for name in names:
         (tmp_path / "raw" / f"{name}.skeleton").write_bytes(data)
-    watched = PROGRAM.replace(
-        "sys.exit(", "import resource as r\n    code = ("
-    ) + "    print(*(r.getrusage(who).ru_maxrss for who in (r.RUSAGE_SELF, r.RUSAGE_CHILDREN)))"
+    watched = (
+        PROGRAM.replace("sys.exit(", "import resource as r\n    code = (")
+        + "    print(*(r.getrusage(who).ru_maxrss for who in (r.RUSAGE_SELF, r.RUSAGE_CHILDREN)))"
+    )
     command = [sys.executable, "-c", watched, str(tmp_path / "raw"), str(tmp_path)]
     output = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     assert all(int(kilobytes) < 600 * 1024 for kilobytes in output.split())

@@ -174,9 +174,7 @@ def test_a_recording_longer_than_a_sample_needs_a_window(exports, tmp_path, caps
     path.write_bytes(skeleton_bytes(4, (1,) * 310))
     code, out, error = run(capsys, "--model_file", exports / "net.onnx", "--data_file", path)
     assert (code, out, error.count("\n")) == (2, "", 1) and "--window" in error
-    code, out, _ = run(
-        capsys, "--model_file", exports / "net.onnx", "--data_file", path, "--window", 8, "--stride", 100
-    )
+    code, out, _ = run(capsys, "--model_file", exports / "net.onnx", "--data_file", path, "--window", 8, "--stride", 100)
     lines = out.splitlines()
     assert code == 0 and lines[0] == NAMES[0] and len(lines) == 6
     assert lines[2].startswith("    3.3 -     3.6 s  A0")
@@ -231,16 +229,7 @@ def test_a_list_of_files_comes_from_stdin(exports, recordings, monkeypatch, caps
 def test_predictions_are_written_as_csv_and_jsonl(exports, recordings, tmp_path, capsys):
     wanted = infer.Recognizer(exports / "net.onnx", top_k=2).predict(recordings)
     for name in ("out.csv", "out.jsonl"):
-        argv = (
-            "--model_file",
-            exports / "net.onnx",
-            "--data_file",
-            recordings,
-            "--top_k",
-            2,
-            "--output",
-            tmp_path / name,
-        )
+        argv = ("--model_file", exports / "net.onnx", "--data_file", recordings, "--top_k", 2, "--output", tmp_path / name)
         assert run(capsys, *argv)[0] == 0
     with open(tmp_path / "out.csv", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -418,16 +407,8 @@ def bad_inputs(tmp_path, exports):
     yield "unknown backend", (*net, "--data_file", data, "--backend", "tvm"), "tvm"
     yield "another precision", (*net, "--data_file", data, "--precision", "int8"), "--precision int8"
     yield "no GPU", ("--model_file", exports / "net", "--data_file", data, "--use_gpu=True"), "GPU"
-    yield (
-        "TensorRT on the CPU",
-        ("--model_file", exports / "net", "--data_file", data, "--use_tensorrt=True"),
-        "--use_gpu",
-    )
-    yield (
-        "onnxruntime on a GPU",
-        (*net, "--data_file", data, "--backend", "onnxruntime", "--use_gpu"),
-        "runs on the CPU",
-    )
+    yield ("TensorRT on the CPU", ("--model_file", exports / "net", "--data_file", data, "--use_tensorrt=True"), "--use_gpu")
+    yield ("onnxruntime on a GPU", (*net, "--data_file", data, "--backend", "onnxruntime", "--use_gpu"), "runs on the CPU")
     yield "not a switch", (*net, "--data_file", data, "--use_gpu=maybe"), "True or False"
     yield "unknown flag", (*net, "--data_file", data, "--speed", "9"), "--speed"
     yield "no batch", (*net, "--data_file", data, "-b", "0"), "--batch_size 0"

@@ -27,8 +27,9 @@ def test_state_dict_has_the_published_names_and_shapes():
         pytest.skip(f"{GOLDEN}/state_dict.txt is absent")
     rows = [line.split() for line in (GOLDEN / "state_dict.txt").read_text().splitlines()]
     model = build_model(load_config("2001"))
-    ours = {name: ["x".join(map(str, t.shape)), "fixed" if t.stop_gradient else "trainable"]
-            for name, t in model.state_dict().items()}
+    ours = {
+        name: ["x".join(map(str, t.shape)), "fixed" if t.stop_gradient else "trainable"] for name, t in model.state_dict().items()
+    }
     assert ours == {name: [shape, kind] for name, shape, kind in rows}
 
 
@@ -79,10 +80,20 @@ def test_named_weights_give_the_stored_logits(small_network):
 STORED = [[0.898998, 0.212061, -0.436994, -1.223554], [0.758087, 0.145662, -0.280017, -1.116304]]  # our own, on Paddle 3.3.1
 
 
-@pytest.mark.parametrize("changes", [
-    *({"layer_type": name} for name in TEMPORAL_LAYERS), *({"att_type": name} for name in [*ATTENTIONS, "none"]),
-    *({"act_type": name} for name in ("relu", "relu6", "hswish")), {"edge": False}, {"bias": False}, {"fusion_stage": 0},
-    {"layer_type": "Sep", "expand_ratio": 0}, {"model_type": "EfficientGCN-B2"}], ids=str)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({"layer_type": name} for name in TEMPORAL_LAYERS),
+        *({"att_type": name} for name in [*ATTENTIONS, "none"]),
+        *({"act_type": name} for name in ("relu", "relu6", "hswish")),
+        {"edge": False},
+        {"bias": False},
+        {"fusion_stage": 0},
+        {"layer_type": "Sep", "expand_ratio": 0},
+        {"model_type": "EfficientGCN-B2"},
+    ],
+    ids=str,
+)
 def test_every_variant_runs_forward_and_backward(small_network, changes):
     model = small_network(**changes)
     model.train()
@@ -170,9 +181,16 @@ def test_an_untrained_network_starts_at_the_loss_of_guessing():
     assert abs(loss.item() - np.log(60)) < 0.05
 
 
-@pytest.mark.parametrize("changes, text", [
-    ({"act_type": "mish"}, "act_type"), ({"layer_type": "X"}, "layer_type"), ({"att_type": "x"}, "att_type"),
-    ({"fusion_stage": 2}, "fusion_stage"), ({"kernel_size": [5, 11]}, "hops")])
+@pytest.mark.parametrize(
+    "changes, text",
+    [
+        ({"act_type": "mish"}, "act_type"),
+        ({"layer_type": "X"}, "layer_type"),
+        ({"att_type": "x"}, "att_type"),
+        ({"fusion_stage": 2}, "fusion_stage"),
+        ({"kernel_size": [5, 11]}, "hops"),
+    ],
+)
 def test_sizes_that_do_not_fit_are_refused_where_the_network_is_built(small_network, changes, text):
     with pytest.raises(ValueError, match=text):
         small_network(**changes)

@@ -61,9 +61,7 @@ def launch(place, processes, work_dir, *more, **changes):
     command += ["--log_dir", str(folder / work_dir / "launch"), str(folder / "script.py")]
     command += [*argv, f"--work_dir={folder / work_dir}", *more]
     surroundings = {**environment(), "GRADIENTS": f"{folder}/{work_dir}-", **changes}
-    return subprocess.Popen(
-        command, cwd=folder, env=surroundings, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
+    return subprocess.Popen(command, cwd=folder, env=surroundings, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
 def finish(process, timeout=120):
@@ -158,9 +156,7 @@ def test_a_job_that_is_told_to_stop_saves_first(place):
     read_checkpoint(last)
 
 
-def test_several_gpus_are_one_process_each_where_there_are_gpus_and_one_line_where_not(
-    place, capsys, monkeypatch, tmp_path
-):
+def test_several_gpus_are_one_process_each_where_there_are_gpus_and_one_line_where_not(place, capsys, monkeypatch, tmp_path):
     import initializer
     import main
     from utils import UserError
@@ -179,12 +175,7 @@ def test_several_gpus_are_one_process_each_where_there_are_gpus_and_one_line_whe
     with pytest.raises(SystemExit):
         main.main(argv)
     ((program, command),) = started
-    assert program == command[0] == sys.executable and command[1:5] == [
-        "-m",
-        "paddle.distributed.launch",
-        "--gpus",
-        "0,1",
-    ]
+    assert program == command[0] == sys.executable and command[1:5] == ["-m", "paddle.distributed.launch", "--gpus", "0,1"]
     assert command[-len(argv) - 1 :] == [str(ROOT / "main.py"), *argv]
     with pytest.raises(UserError, match="--gpus 2: this machine has GPUs 0 to 1"):
         main.main([*place[1], "-g", "1", "2"])

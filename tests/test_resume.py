@@ -58,12 +58,7 @@ for request in sys.stdin:
 def server():
     """server(argv, file, nth, count_file) -> exit code of a run of main.py; -9 where it was killed."""
     process = subprocess.Popen(
-        [sys.executable, "-c", SERVER],
-        cwd=ROOT,
-        env=environment(),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
+        [sys.executable, "-c", SERVER], cwd=ROOT, env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
 
     def ask(*request):
@@ -98,9 +93,7 @@ def end_state(work_dir):
         "best weights": [value[1] for value in best["model"].values()],
         "best state": list(last["best_state"].values()) + list(best["best_state"].values()),
         "schedule": [last["epoch"], best["epoch"], last["scheduler"]["last_epoch"], last["scheduler"]["last_lr"]],
-        "metrics": [
-            {key: x for key, x in line.items() if key not in ("ips", "reader_cost", "batch_cost")} for line in lines
-        ],
+        "metrics": [{key: x for key, x in line.items() if key not in ("ips", "reader_cost", "batch_cost")} for line in lines],
         "classes": (folder / "best_classes.csv").read_text(),
         "final": (work_dir / "model.pdparams").read_bytes() == (folder / "last.pdparams").read_bytes(),
     }
@@ -250,20 +243,14 @@ def test_changed_settings_are_logged_a_line_each(tiny_run, monkeypatch, capsys):
 def test_the_published_checkpoint_goes_on_at_epoch_70_of_70_with_the_published_rate(published, tmp_path, capsys):
     from conftest import write_split
 
-    for split in (
-        "train",
-        "eval",
-    ):  # three samples: the rate does not depend on their number, weights not on the frames
+    for split in ("train", "eval"):  # three samples: the rate does not depend on their number, weights not on the frames
         write_split(tmp_path / "npy" / "original" / "ntu-xsub", split, 3, classes=3)
     data = {key: TINY[key] for key in ("gpus", "workers", "no_progress_bar")}
     data |= {"dataset_args.ntu.num_frame": 16, "dataset_args.ntu.train_batch_size": 3, "work_dir": tmp_path / "work"}
     options = [f"--{key}={value}" for key, value in (*data.items(), ("dataset_args.ntu.root_folder", tmp_path / "npy"))]
     run(["-c", "2001", "-r", "-pp", published, *options])
     out, state = capsys.readouterr().out, read_checkpoint(published)
-    assert (
-        "epoch 70, batch 1, learning rate 6.85233e-05" in out
-        and f"{state['scheduler']['last_lr']:.6g}" == "6.85233e-05"
-    )
+    assert "epoch 70, batch 1, learning rate 6.85233e-05" in out and f"{state['scheduler']['last_lr']:.6g}" == "6.85233e-05"
     assert out.count("Training accuracy") == 1 and "Epoch: 70/70, Training accuracy" in out
     assert "Best top-1 accuracy: 90.22%" in out or "Best top-1 accuracy: 100.00%" in out
     assert read_checkpoint(run_folder(tmp_path / "work") / "last.pdparams")["epoch"] == 69

@@ -9,16 +9,29 @@ from scheduler.lr_schedulers import cosine_factor, evaluates_after, step_factor
 S = 10  # steps per epoch
 
 
-@pytest.mark.parametrize("step, max_epoch, warm_up, expected", [
-    (0, 70, 10, 0.0), (50, 70, 10, 0.5), (100, 70, 10, 1.0), (400, 70, 10, 0.5), (700, 70, 10, 0.0),
-    (250, 70, 10, 0.5 * (math.cos(math.pi / 4) + 1)), (0, 70, 0, 1.0), (350, 70, 0, 0.5),
-    (5, 1, 10, 0.05), (9, 1, 10, 0.09), (10, 1, 1, 1.0)])
+@pytest.mark.parametrize(
+    "step, max_epoch, warm_up, expected",
+    [
+        (0, 70, 10, 0.0),
+        (50, 70, 10, 0.5),
+        (100, 70, 10, 1.0),
+        (400, 70, 10, 0.5),
+        (700, 70, 10, 0.0),
+        (250, 70, 10, 0.5 * (math.cos(math.pi / 4) + 1)),
+        (0, 70, 0, 1.0),
+        (350, 70, 0, 0.5),
+        (5, 1, 10, 0.05),
+        (9, 1, 10, 0.09),
+        (10, 1, 1, 1.0),
+    ],
+)
 def test_cosine(step, max_epoch, warm_up, expected):
     assert cosine_factor(step, S, max_epoch, warm_up) == pytest.approx(expected, abs=1e-12)
 
 
-@pytest.mark.parametrize("step, expected", [
-    (0, 0.0), (99, 0.99), (100, 1.0), (199, 1.0), (200, 0.1), (499, 0.1), (500, 0.01), (699, 0.01)])
+@pytest.mark.parametrize(
+    "step, expected", [(0, 0.0), (99, 0.99), (100, 1.0), (199, 1.0), (200, 0.1), (499, 0.1), (500, 0.01), (699, 0.01)]
+)
 def test_step(step, expected):
     assert step_factor(step, S, 70, 10, [20, 50]) == pytest.approx(expected)
 

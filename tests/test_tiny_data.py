@@ -142,8 +142,5 @@ def test_a_wrong_argument_is_one_line_and_exit_code_2(source, tmp_path, argument
 
 def test_the_command_says_what_it_took(source, tmp_path):
     done = run(COMMAND, "--source_path=source", "--save_dir=a b", "--data_num=3", "--transform=False", cwd=tmp_path)
-    assert done.stdout.splitlines() == [
-        "train: 3 of 9 samples, seed 1, in a b",
-        "eval: 3 of 5 samples, seed 1, in a b",
-    ]
+    assert done.stdout.splitlines() == ["train: 3 of 9 samples, seed 1, in a b", "eval: 3 of 5 samples, seed 1, in a b"]
     assert done.returncode == 0

@@ -72,9 +72,7 @@ class Repository:
         environment = {**os.environ, "PATH": f"{self.bin}:{os.environ['PATH']}", "RECORD": str(self.record)}
         environment |= {"REAL_PYTHON": sys.executable, "DEMO": str(self.source), **variables}
         command = ["bash", self.root / "test_tipc" / script, *arguments]
-        return subprocess.run(
-            command, check=False, capture_output=True, text=True, cwd=cwd or self.elsewhere, env=environment
-        )
+        return subprocess.run(command, check=False, capture_output=True, text=True, cwd=cwd or self.elsewhere, env=environment)
 
     @property
     def commands(self):
@@ -217,10 +215,7 @@ def test_every_command_is_one_that_the_programs_take(ready, config):
             infer.parse(arguments)
         else:
             run = load_config(*main.parse_command_line(arguments))
-            assert (run.dataset, run.data.transform) == (
-                "ntu-xview" if config == X_VIEW else "ntu-xsub",
-                config == X_VIEW,
-            )
+            assert (run.dataset, run.data.transform) == ("ntu-xview" if config == X_VIEW else "ntu-xsub", config == X_VIEW)
             if not run.extract:
                 assert run.data.root_folder == "./data/ntu/tiny_dataset"
     assert seen == {"main.py", "infer.py"}
@@ -246,8 +241,7 @@ def test_a_second_run_appends_to_the_log(ready):
 
 
 @pytest.mark.parametrize(
-    "fault, count, skipped",
-    [("-c 2001_infer -np", 1, "what follows the training"), ("-e", 11, None), ("-ex", 3, "inference of")],
+    "fault, count, skipped", [("-c 2001_infer -np", 1, "what follows the training"), ("-e", 11, None), ("-ex", 3, "inference of")]
 )
 def test_what_needs_a_failed_step_is_not_run_and_the_exit_code_says_so(ready, fault, count, skipped):
     done = ready.train(FAIL=f"main.py {fault} ")
@@ -274,21 +268,14 @@ def test_a_step_stopped_by_a_signal_stops_the_run(ready, code):
 def test_gpu_rows_are_skipped_with_a_word_where_there_is_no_gpu(ready):
     done = ready.train()
     skipped = [line for line in ready.status().splitlines() if line.startswith("Skipped:")]
-    assert [re.search(r"GPU \S+|use-gpu=True", line)[0].rstrip(",") for line in skipped] == [
-        "use-gpu=True",
-        "GPU 0",
-        "GPU 0,1",
-    ]
+    assert [re.search(r"GPU \S+|use-gpu=True", line)[0].rstrip(",") for line in skipped] == ["use-gpu=True", "GPU 0", "GPU 0,1"]
     assert all(line in done.stdout for line in skipped)
 
 
 def test_gpu_rows_run_where_there_are_gpus(ready):
     assert ready.train(GPUS="1").returncode == 0
     trained = [command for command in ready.commands if "-np" in command and "-e" not in command]
-    assert [next(word for word in command if word.startswith("--gpus=")) for command in trained] == [
-        "--gpus=[]",
-        "--gpus=0",
-    ]
+    assert [next(word for word in command if word.startswith("--gpus=")) for command in trained] == ["--gpus=[]", "--gpus=0"]
     on_gpu = [command for command in ready.commands if "--use-gpu=True" in command]
     assert len(on_gpu) == 2 * 2  # of two rows, each with two batch sizes; half precision needs TensorRT
     assert all("--precision=fp32" in command and "--use_tensorrt=False" in command for command in on_gpu)
@@ -395,9 +382,7 @@ def test_whole_infer_exports_and_infers_given_weights(repo, tmp_path):
         f"--save-inference-dir={place}",
     ]
     assert len(inferences) == 2 + 8
-    assert {word for command in inferences for word in command if word.startswith("--model")} == {
-        f"--model_file={place}"
-    }
+    assert {word for command in inferences for word in command if word.startswith("--model")} == {f"--model_file={place}"}
 
 
 def test_whole_infer_takes_what_an_earlier_mode_left(ready):
@@ -567,12 +552,7 @@ def write_predictions(path, predictions):
 
 
 def compare(folder, *more, pattern="logs/python_infer_*.log"):
-    command = [
-        sys.executable,
-        ROOT / "test_tipc" / "compare_results.py",
-        "--gt_file=stored/*.jsonl",
-        f"--log_file={pattern}",
-    ]
+    command = [sys.executable, ROOT / "test_tipc" / "compare_results.py", "--gt_file=stored/*.jsonl", f"--log_file={pattern}"]
     return subprocess.run([*command, *more], check=False, capture_output=True, text=True, cwd=folder)
 
 
@@ -631,12 +611,7 @@ def real(tmp_path):
 
     def run(*command):
         done = subprocess.run(
-            command,
-            check=False,
-            capture_output=True,
-            text=True,
-            cwd=tmp_path / "a repo",
-            env={**os.environ, "PATH": path},
+            command, check=False, capture_output=True, text=True, cwd=tmp_path / "a repo", env={**os.environ, "PATH": path}
         )
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr
         return done.stdout

@@ -38,9 +38,7 @@ def test_three_training_steps_give_the_published_losses_and_gradients(golden, pu
             if wanted < 5e-3:  # biases before BN: rounding noise in the published form, zero in ours
                 noise += 1
                 assert norm < 1e-2, name
-            elif (
-                wanted < 1e-2
-            ):  # one: in float64 it is 0.00754, the golden 0.00755 and any float32 form are 1e-4 off that
+            elif wanted < 1e-2:  # one: in float64 it is 0.00754, the golden 0.00755 and any float32 form are 1e-4 off that
                 assert norm == pytest.approx(wanted, abs=2e-4), name
             else:
                 assert norm == pytest.approx(wanted, rel=1e-3), name
@@ -57,9 +55,7 @@ def scores():
 def test_top_k_counts_labels_among_the_k_largest():
     s = scores()
     for k in (1, 5):
-        by_hand = [
-            label in sorted(range(7), key=lambda c: -row[c])[:k] for row, label in zip(s.logits, s.labels, strict=True)
-        ]
+        by_hand = [label in sorted(range(7), key=lambda c: -row[c])[:k] for row, label in zip(s.logits, s.labels, strict=True)]
         assert s.hits(k).tolist() == by_hand
 
 
@@ -89,14 +85,8 @@ def final(work_dir):
     """(weights by name, figures without times, run folder) of the one run in a work_dir."""
     (folder,) = (path.parent for path in work_dir.glob("*/*/last.pdparams"))
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    figures = [
-        {key: value for key, value in line.items() if key not in ("ips", "reader_cost", "batch_cost")} for line in lines
-    ]
-    return (
-        {name: value[1] for name, value in read_checkpoint(folder / "last.pdparams")["model"].items()},
-        figures,
-        folder,
-    )
+    figures = [{key: value for key, value in line.items() if key not in ("ips", "reader_cost", "batch_cost")} for line in lines]
+    return ({name: value[1] for name, value in read_checkpoint(folder / "last.pdparams")["model"].items()}, figures, folder)
 
 
 def largest_difference(a, b):
@@ -128,9 +118,7 @@ def test_the_seed_alone_reaches_the_order_of_samples_and_dropout(tiny_run, monke
     folder, argv = tiny_run
     argv = [*argv, f"--model_args.drop_prob={0 if what == 'order' else 0.5}"]
     if what == "dropout":
-        monkeypatch.setattr(
-            np.random, "default_rng", lambda _, original=np.random.default_rng: original(7)
-        )  # one order
+        monkeypatch.setattr(np.random, "default_rng", lambda _, original=np.random.default_rng: original(7))  # one order
     a, b, c = (losses(monkeypatch, argv, folder / name, seed=seed) for name, seed in (("a", 1), ("b", 1), ("c", 2)))
     assert a == b and a != c
 
@@ -262,9 +250,7 @@ def poison(folder, *samples):
 def test_a_loss_that_is_not_finite_names_its_samples_and_stops(tiny_run):
     folder, argv = tiny_run
     (name,) = poison(folder, 5)
-    with pytest.raises(
-        UserError, match=rf"loss is not finite; samples .*{name}.*the last good checkpoint is .*last\.pdparams"
-    ):
+    with pytest.raises(UserError, match=rf"loss is not finite; samples .*{name}.*the last good checkpoint is .*last\.pdparams"):
         run(argv)
     read_checkpoint(next(folder.glob("work/*/*/last.pdparams")))
 
@@ -290,9 +276,7 @@ def test_a_new_head_takes_all_but_the_classifier_and_says_so(tiny_run, capsys):
     for split, count in (("train", 8), ("eval", 3)):
         write_split(folder / "npy" / "original" / "ntu-xsub120", split, count)
     other = [*argv, "-d", "ntu-xsub120", "-pp", source, "--scheduler_args.cosine.warm_up=3"]
-    with pytest.raises(
-        UserError, match=r"2 entries differ: classifier\.fc\.weight is \(60, 16, 1, 1, 1\), needed \(120,"
-    ):
+    with pytest.raises(UserError, match=r"2 entries differ: classifier\.fc\.weight is \(60, 16, 1, 1, 1\), needed \(120,"):
         run(other)
     capsys.readouterr()
     run([*other, "--new_head", "--optimizer_args.Momentum.learning_rate=1e-30", "--work_dir", folder / "second"])
@@ -376,9 +360,7 @@ def test_the_best_checkpoint_has_its_confusion_table_beside_it(tiny_run):
     rows = list(csv.reader((run_folder / "best_classes.csv").open(encoding="utf-8")))
     assert rows[0][:4] == ["class", "samples", "accuracy", "drink water"] and len(rows) == 61
     assert [[int(x) for x in row[3:]] for row in rows[1:]] == state["cm"].tolist()
-    assert [int(row[1]) for row in rows[1:]] == state["cm"].sum(1).tolist() and sum(
-        int(row[1]) for row in rows[1:]
-    ) == 7
+    assert [int(row[1]) for row in rows[1:]] == state["cm"].sum(1).tolist() and sum(int(row[1]) for row in rows[1:]) == 7
     right = sum(float(row[2]) * int(row[1]) for row in rows[1:] if row[2])
     assert right / 7 == pytest.approx(state["acc_top1"], abs=1e-3)
 
@@ -416,9 +398,7 @@ def test_a_data_set_mixed_up_with_another_split_stops_before_training(tiny_run, 
         run(argv)
     for other in ("data.npy", "label.pkl"):
         (data / f"train_{other}").write_bytes((data / f"eval_{other}").read_bytes())
-    with pytest.raises(
-        UserError, match=r"7 of 7 samples do not belong to the train split of ntu-xsub, as S001C001P003R001A001"
-    ):
+    with pytest.raises(UserError, match=r"7 of 7 samples do not belong to the train split of ntu-xsub, as S001C001P003R001A001"):
         run(argv)
     assert not (folder / "work").exists()
 

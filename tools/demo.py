@@ -54,8 +54,14 @@ def main():
     run("Train", "main.py", *settings)
     scored = run("Evaluate on people not seen in training", "main.py", *settings, "-e", "-pp", weights)
     run("Export", "main.py", *settings, "-ex", "-pp", weights, "--save_inference_dir", program)
-    answer = run("Recognise one file", "infer.py", "--model_file", program, "--data_file",
-                 str(FOLDER / "skeletons" / f"{HELD_BACK}.skeleton"))
+    answer = run(
+        "Recognise one file",
+        "infer.py",
+        "--model_file",
+        program,
+        "--data_file",
+        str(FOLDER / "skeletons" / f"{HELD_BACK}.skeleton"),
+    )
     top1 = float(re.search(r"Top-1 accuracy: \d+/\d+\(([\d.]+)%\)", scored)[1])
     first = re.search(r"^A\d{3} .*", answer, re.M)[0]
     needed = 300 / len(ACTIONS) if quick else 90

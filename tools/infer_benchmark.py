@@ -30,11 +30,7 @@ def measure(recognizer, batch):
     total = sum(median.values())
     program = recognizer.program
     blocks = {
-        "Env info": [
-            f"OS_version: {platform.platform()}",
-            f"Python: {platform.python_version()}",
-            program.run.version,
-        ],
+        "Env info": [f"OS_version: {platform.platform()}", f"Python: {platform.python_version()}", program.run.version],
         "Conf info": [
             f"runtime_device: {'gpu' if program.engine in ('gpu', 'tensorrt') else 'cpu'}",
             f"engine: {program.engine}",
@@ -43,11 +39,7 @@ def measure(recognizer, batch):
             f"cpu_math_library_num_threads: {program.run.threads}",
         ],
         "Model info": [f"model_name: {program.path.stem}", f"precision: {program.precision}"],
-        "Data info": [
-            f"batch_size: {len(batch)}",
-            f"input_shape: {program.shape}",
-            f"data_num: {len(batch) * REPEATS}",
-        ],
+        "Data info": [f"batch_size: {len(batch)}", f"input_shape: {program.shape}", f"data_num: {len(batch) * REPEATS}"],
         "Perf info": [
             f"cpu_rss(MB): {process.memory_info().rss / 2**20:.1f}, cpu_util: {process.cpu_percent()}%",
             f"warm_up: {WARM_UP}, repeats: {REPEATS}, times are medians of one batch",

@@ -65,10 +65,7 @@ def _read_record(path):
     try:
         record = yaml.safe_load(path.read_text(encoding="utf-8"))
         good = all(
-            set(preprocessing()) == set(record["preprocessing"])
-            and entry["engines"]
-            and entry["files"]
-            and entry["input"]
+            set(preprocessing()) == set(record["preprocessing"]) and entry["engines"] and entry["files"] and entry["input"]
             for entry in record["programs"].values()
         ) and isinstance(record["classes"], list)
     except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, KeyError, AttributeError) as error:
@@ -86,9 +83,7 @@ def _check_files(path, kind, record, params):
     for name, recorded in entry["files"].items():
         file = Path(params) if params and name.endswith(".pdiparams") else path.with_name(name)
         if not file.is_file() or sha256(file) != recorded:
-            raise UserError(
-                f"{file}: {'not the file' if file.is_file() else 'missing, one'} of this export; export again"
-            )
+            raise UserError(f"{file}: {'not the file' if file.is_file() else 'missing, one'} of this export; export again")
     return entry
 
 
@@ -109,9 +104,7 @@ def find_program(path, kind=None):
         found = [file for suffix in suffixes for file in sorted(folder.glob(f"*{suffix}")) if stem in (None, file.stem)]
         found = [file for file in found if file.suffix != ".json" or file.with_suffix(".pdiparams").is_file()]
     if not found:
-        raise UserError(
-            f"{path}: no {kind or 'exported'} program there ({', '.join(suffixes)}); make one with main.py -ex"
-        )
+        raise UserError(f"{path}: no {kind or 'exported'} program there ({', '.join(suffixes)}); make one with main.py -ex")
     if len({file.stem for file in found}) > 1:
         raise UserError(f"{path}: several programs there ({', '.join(file.name for file in found)}); name one of them")
     file = found[0]
@@ -256,9 +249,7 @@ class Program:
         if record:
             self.preprocessing, self.classes = record["preprocessing"], record["classes"]
         else:
-            self.notes.append(
-                f"{path}: has no {path.stem}.yaml; taking configuration 2001's preprocessing, NTU's names"
-            )
+            self.notes.append(f"{path}: has no {path.stem}.yaml; taking configuration 2001's preprocessing, NTU's names")
             self.preprocessing, self.classes = preprocessing(num_frame=self.shape[3]), None
 
     def __call__(self, features):
