@@ -6,8 +6,6 @@ an error to report, where a map would end the process (SIGBUS), and no mapped pa
 """
 
 import contextlib
-import fcntl
-import io
 import math
 import multiprocessing
 import os
@@ -29,6 +27,11 @@ from reader.ntu_reader import MAX_FRAMES, NUM_AXES, NUM_BODIES, NUM_JOINTS, Skel
 from reader.splits import DATA_SETS, SPLITS, ignored_names
 from reader.transformer import view_normalise
 from utils import UserError, cores, get_logger, printable, replacing
+
+try:
+    import fcntl
+except ImportError:  # Windows: there a second -gd into the same folder is not noticed
+    fcntl = None
 
 SAMPLE_SHAPE = (NUM_AXES, MAX_FRAMES, NUM_JOINTS, NUM_BODIES)
 SAMPLE_BYTES = 4 * math.prod(SAMPLE_SHAPE)
@@ -173,15 +176,16 @@ def _in_workers(read, samples, workers, bar):
     """[read(sample)], from worker processes; raises UserError if one of them dies."""
     context = multiprocessing.get_context("spawn")  # a fork would take along threads and locks of whoever calls this
     pool = ProcessPoolExecutor(workers, context, initializer=_end_with_parent)
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # workers inherit it: Ctrl-C is for this process alone
     try:
-        results = pool.map(read, samples, chunksize=BATCH)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        previous = signal.signal(signal.SIGINT, signal.SIG_IGN)  # workers inherit that Ctrl-C is for this process alone
+        try:
+            results = pool.map(read, samples, chunksize=BATCH)
+        finally:
+            signal.signal(signal.SIGINT, previous)
         return list(bar(results))
     except BrokenProcessPool as error:
         raise UserError("a worker process ended amid its work; if it lacked memory, use fewer workers") from error
     finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         pool.shutdown(cancel_futures=True)
 
 
@@ -234,8 +238,8 @@ def _write_data_set(raw, new, folder, skip_bad, read_all):
             os.fsync(file.fileno())
     if not bad:
         report.unlink(missing_ok=True)
-    empty = [os.path.basename(s.path) for s in [*good["train"], *good["eval"]] if not s.has_skeleton]
-    return Summary(folder, {s: len(good[s]) for s in SPLITS}, empty, bad, len(raw.ignored), len(raw.other))
+    empty = [os.path.basename(s.path) for split in SPLITS for s in good[split] if not s.has_skeleton]
+    return Summary(folder, {split: len(good[split]) for split in SPLITS}, empty, bad, len(raw.ignored), len(raw.other))
 
 
 def _refuse_empty(samples, folder):
@@ -244,23 +248,21 @@ def _refuse_empty(samples, folder):
             raise UserError(f"{folder.name}: no usable file belongs to the {split} split; are all raw files there?")
 
 
-def _header(num_rows):
-    """The first HEADER_BYTES of a `.npy` file."""
-    file = io.BytesIO()
-    header = {"descr": "<f4", "fortran_order": False, "shape": (num_rows, *SAMPLE_SHAPE)}
-    np.lib.format.write_array_header_1_0(file, header)
-    return file.getvalue()
-
-
 def _offset(row):
     return HEADER_BYTES + row * SAMPLE_BYTES
+
+
+def _set_rows(file, count):
+    """Give an open `.npy` file the header and the length of so many samples."""
+    file.seek(0)
+    np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": (count, *SAMPLE_SHAPE)})
+    file.truncate(_offset(count))
 
 
 def _make_data_file(path, num_rows):
     """A `.npy` file of zeros whose room on the disk is taken from the start, where the system can do that."""
     with open(path, "wb") as file:
-        file.write(_header(num_rows))
-        file.truncate(_offset(num_rows))
+        _set_rows(file, num_rows)
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(file.fileno(), 0, _offset(num_rows))
 
@@ -274,9 +276,7 @@ def _keep_rows(path, rows):
                 sample = file.read(SAMPLE_BYTES)
                 file.seek(_offset(row))
                 file.write(sample)
-        file.truncate(_offset(len(rows)))
-        file.seek(0)
-        file.write(_header(len(rows)))
+        _set_rows(file, len(rows))
 
 
 # ---------------------------------------------------------------- complete or absent, whatever happens
@@ -323,7 +323,8 @@ def _locked(folder):
     path = folder.with_name(f".{folder.name}.lock")
     with open(path, "a+") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if fcntl:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             who = f"another -gd (process {path.read_text()})"
             raise UserError(f"{folder}: {who} is at work there; wait for it") from error
@@ -335,4 +336,5 @@ def _locked(folder):
             path.write_text(str(os.getpid()))
             yield
         finally:
-            path.unlink()
+            with contextlib.suppress(PermissionError):  # Windows removes no open file
+                path.unlink()
