@@ -28,10 +28,10 @@ demo: venv  ## synthetic data -> data set -> train -> evaluate -> export -> infe
 	@$(RUN) tools/demo.py $(if $(QUICK),--quick)
 
 test: venv lint  ## lint and all quick tests
-	@OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(RUN) -m pytest -n 2 -m "not full"
+	@OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(RUN) -m pytest -n 2 --dist loadfile -m "not full"
 
 test-full: venv lint  ## what takes longer as well
-	@OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(RUN) -m pytest -n 2
+	@OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(RUN) -m pytest -n 2 --dist loadfile
 
 tipc: venv  ## the TIPC chain on synthetic data, on the CPU: lite_train_lite_infer and ONNX
 	@export PATH="$(CURDIR)/$(VENV)/bin:$$PATH"; \
