@@ -76,9 +76,7 @@ def newest_checkpoint(parent):
                 except UserError as error:
                     lines.append(f"{error}; falling back to the checkpoint before it")
     problems = "".join(f" ({line.split(';')[0]})" for line in lines)
-    raise UserError(
-        f"{parent}: no run with a usable checkpoint to resume{problems}; start one without -r, or give one with -pp"
-    )
+    raise UserError(f"{parent}: no run with a usable checkpoint to resume{problems}; start one without -r, or give one with -pp")
 
 
 def _like(value, form):
@@ -106,9 +104,7 @@ def training_state(state, path, classes, sums):
         good["best_state"] = max(best["acc_top1"], best["acc_top5"]) <= 1 and (table or (type(cm) is int and cm == 0))
     good["progress"] = progress is None or _like(progress, form)
     numbers = (int, float, np.number, np.ndarray)
-    good["scaler"] = scaler is None or (
-        isinstance(scaler, dict) and all(isinstance(v, numbers) for v in scaler.values())
-    )
+    good["scaler"] = scaler is None or (isinstance(scaler, dict) and all(isinstance(v, numbers) for v in scaler.values()))
     for key in (key for key in good if not good[key]):
         raise UserError(f"{path}: {key} is not what a training run saves; start from its weights: -pp, without -r")
     return int(epoch), best, progress, scaler
@@ -141,9 +137,7 @@ def load_weights(model, state, path, skip=()):
         elif name in fixed and not np.allclose(theirs[name], wanted[name].astype("float32").numpy(), atol=1e-2):
             wrong.append(f"{name} is of another skeleton graph")
     if wrong:
-        raise UserError(
-            f"{path}: does not fit this configuration's network, {len(wrong)} entries differ: {_shorten(wrong)}"
-        )
+        raise UserError(f"{path}: does not fit this configuration's network, {len(wrong)} entries differ: {_shorten(wrong)}")
     chosen = {name: theirs[name] for name in wanted}
     bad = [name for name, value in chosen.items() if value.dtype.kind == "f" and not np.isfinite(value).all()]
     if bad:
