@@ -318,6 +318,14 @@ def test_programs_with_a_fixed_batch_are_padded_and_cut(dataset, tmp_path, api, 
         assert [p.labels for p in found] == np.argsort(-wanted, 1)[:, :5].tolist()
 
 
+@pytest.mark.parametrize("engine", ["native", "onednn"])
+def test_onednn_is_on_where_it_is_asked_for_and_only_there(exports, monkeypatch, engine):
+    seen, create = [], paddle.inference.create_predictor
+    monkeypatch.setattr(paddle.inference, "create_predictor", lambda config: seen.append(config) or create(config))
+    infer.Recognizer(exports / "net.json", engine, cpu_threads=1)
+    assert [(config.mkldnn_enabled(), config.cpu_math_library_num_threads()) for config in seen] == [(engine == "onednn", 1)]
+
+
 def test_another_skeleton_with_other_numbers_of_coordinates_bodies_and_classes(tmp_path, small_network):
     network = small_network(data_shape=(3, 4, 8, 3, 1))
     network.eval()
