@@ -55,6 +55,7 @@ def main():
         with tempfile.TemporaryDirectory() as folder:
             runs, times = {}, {}
             for number, (form, (layer, bodies)) in enumerate(forms.items()):
+                layer.eval()
                 file, _ = write(layer, Path(folder) / str(number), [*shape, bodies], ["logits"])
                 x = np.random.default_rng(0).normal(0, 0.3, (1, *shape, bodies)).astype("float32")
                 runs[form], times[form] = (open_engine(file, engine, cpu_threads=1), x), []

@@ -81,13 +81,13 @@ def _turned_conv(conv):
     return turned
 
 
-def _array(tensor, size):
+def _array(tensor, size=0):
     return np.zeros(size) if tensor is None else tensor.numpy().astype("float64")
 
 
 def _affine(bn):
     """(scale, shift) of a batch norm in evaluation: (C,) each."""
-    mean, variance, weight, bias = (_array(tensor, None) for tensor in (bn._mean, bn._variance, bn.weight, bn.bias))
+    mean, variance, weight, bias = (_array(tensor) for tensor in (bn._mean, bn._variance, bn.weight, bn.bias))
     scale = weight / np.sqrt(variance + bn._epsilon)
     return scale, bias - mean * scale
 
@@ -102,10 +102,10 @@ class JointMajorGraphLayer(nn.Layer):
     def __init__(self, layer):
         super().__init__()
         conv = layer.conv
-        A = _array(conv.A, None) * (1 if conv.edge is None else _array(conv.edge, None))
+        A = _array(conv.A) * (1 if conv.edge is None else _array(conv.edge))
         K, V = A.shape[:2]
         scale, shift = _affine(layer.bn)
-        weight = _array(conv.gcn.weight, None).reshape(K, len(scale), -1) * scale[:, None]  # (K, C', C)
+        weight = _array(conv.gcn.weight).reshape(K, len(scale), -1) * scale[:, None]  # (K, C', C)
         bias = _array(conv.gcn.bias, K * len(scale)).reshape(K, -1) * scale
         offset = np.einsum("kc,kvw->wc", bias, A) + shift  # (V, C')
         if isinstance(layer.residual, nn.Identity):
@@ -113,7 +113,7 @@ class JointMajorGraphLayer(nn.Layer):
         else:
             conv, bn = layer.residual
             scale, shift = _affine(bn)
-            residual = scale[:, None] * _array(conv.weight, None)[:, :, 0, 0]
+            residual = scale[:, None] * _array(conv.weight)[:, :, 0, 0]
             offset += scale * _array(conv.bias, len(scale)) + shift
         own = np.diagonal(A[0])[:, None, None] * weight[0] + residual  # (V, C', C)
         A[0][np.diag_indices(V)] = 0  # nothing is left of hop 0 as a rule
@@ -127,9 +127,9 @@ class JointMajorGraphLayer(nn.Layer):
             A = np.concatenate([np.eye(V)[None], A]).transpose(2, 0, 1).reshape(-1, V)  # rows: joint, then hop
         else:
             A = A.transpose(2, 1, 0).reshape(V, -1)  # columns: neighbour, then hop
+            self._constant("weight", weight.reshape(-1, in_channels, 1, 1))
         self._constant("own", own.reshape(V * out_channels, -1, 1, 1))
         self._constant("A", A)
-        self._constant("weight", weight.reshape(-1, in_channels, 1, 1))
         self.offset = nn.BatchNorm2D(V * out_channels, epsilon=0.0)  # adds, no more
         self.offset.bias.set_value(offset.reshape(-1).astype("float32"))
 

@@ -18,6 +18,7 @@ from .deploy import DeployedGCN
 LARGEST_DIFFERENCE = 1e-3  # of logits, relative to the largest
 BATCHES = (1, 2, 5)
 TRITON_BATCH = 16
+PADDLE_FILES = (".json", ".pdmodel", ".pdiparams", ".pdiparams.info")  # of Paddle 3 and 2
 HEADER = "# What this export takes, where it comes from, and which engines gave the network's logits (read by infer.py)\n"
 
 
@@ -40,7 +41,9 @@ def export_program(model, prefix, *, data_shape, record, open_engine, to="paddle
     try:
         with _staging(prefix) as stage:
             write = _write_paddle if to == "paddle" else _write_onnx
-            file, nodes = write(DeployedGCN(model, softmax), stage / prefix.name, shape, outputs)
+            deployed = DeployedGCN(model, softmax)
+            deployed.eval()
+            file, nodes = write(deployed, stage / prefix.name, shape, outputs)
             engines = _compare(model, file, prefix, shape, open_engine)
             if to == "triton":
                 _arrange_for_triton(file, shape, outputs, record["classes"])
@@ -187,7 +190,7 @@ def _publish(stage, prefix, record, to, entry):
     path = prefix.with_name(f"{prefix.name}.yaml")
     old = _read_yaml(path)
     programs = old["programs"] if all(old.get(key) == value for key, value in record.items()) else {}
-    stale = set(old["programs"].get(to, {}).get("files", [])) - set(entry["files"])
+    stale = {f"{prefix.name}{suffix}" for suffix in PADDLE_FILES if to == "paddle"} - set(entry["files"])
     whole = {**record, "programs": {**programs, to: entry}}
     text = HEADER + yaml.safe_dump(whole, sort_keys=False, width=120, allow_unicode=True, default_flow_style=None)
     (stage / path.name).write_text(text, encoding="utf-8")
@@ -214,6 +217,6 @@ def _read_yaml(path):
     """An older export's record; an empty one where there is none that can be used."""
     try:
         old = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
         old = None
     return old if isinstance(old, dict) and isinstance(old.get("programs"), dict) else {"programs": {}}
