@@ -35,9 +35,13 @@ test-full: venv lint  ## what takes longer as well
 
 tipc: venv  ## the TIPC chain on synthetic data, on the CPU: lite_train_lite_infer and ONNX
 	@export PATH="$(CURDIR)/$(VENV)/bin:$$PATH"; \
-	bash test_tipc/prepare.sh test_tipc/configs/EfficientGCNB0/train_infer_python.txt lite_train_lite_infer; \
+	bash test_tipc/prepare.sh - ./data/ntu/tiny_dataset lite_train_lite_infer; \
 	bash test_tipc/test_train_inference_python.sh test_tipc/configs/EfficientGCNB0/train_infer_python.txt lite_train_lite_infer; \
-	bash test_tipc/test_paddle2onnx.sh test_tipc/configs/EfficientGCNB0/paddle2onnx_infer_python.txt
+	bash test_tipc/test_paddle2onnx.sh test_tipc/configs/EfficientGCNB0/paddle2onnx_infer_python.txt; \
+	row=log/EfficientGCNB0/lite_train_lite_infer/norm_train_gpus_-1_autocast_null; \
+	for logs in "$$row/python_infer_*.log" "log/EfficientGCNB0/paddle2onnx/*_cpu.log"; do \
+	  python test_tipc/compare_results.py --gt_file="$$row/*mkldnn_False_threads_1_*batchsize_1.jsonl" --log_file="$$logs"; \
+	done
 
 alignment: venv  ## compare with outputs of the published code: GOLDEN=DIR WEIGHTS=FILE
 	@$(RUN) tools/alignment.py --golden $(GOLDEN) --weights $(WEIGHTS)
