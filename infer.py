@@ -121,6 +121,8 @@ class Recognizer:
         if not np.isfinite(logits).all():
             raise UserError(f"{self.program.path}: logits are not finite at {printable(batch[0].name)} or after it")
         names = self.program.classes or action_names(logits.shape[1])
+        if len(names) != logits.shape[1]:
+            raise UserError(f"{self.program.path}: its record names {len(names)} classes, it gives {logits.shape[1]} logits")
         shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
         probabilities = shifted / shifted.sum(axis=1, keepdims=True)
         order = np.argsort(-logits, axis=1, kind="stable")[:, : self.top_k]

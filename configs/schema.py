@@ -20,7 +20,9 @@ class Section(BaseModel):
 
 
 def _as_text(value):
-    return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+    if isinstance(value, str) and not (value.isprintable() and len(value) < 1000):
+        raise ValueError("must be a text of one line")
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**999 else value
 
 
 Text = Annotated[str, BeforeValidator(_as_text), Field(min_length=1)]
@@ -295,7 +297,8 @@ def _explain(error, defaults):
         return f"{key}: no such key; {'did you mean' if len(near) < 4 else 'possible'}: {', '.join(near)}?"
     message = first["msg"].removeprefix("Value error, ")
     message = message[0].lower() + message[1:]
-    shown = "" if isinstance(value, dict) or not key else f" {value!r:.60}"
+    huge = isinstance(value, dict) or (isinstance(value, int) and value.bit_length() > 999)
+    shown = "" if huge or not key else f" {value!r:.60}"
     return f"{key}{shown}: {message}" if key else message
 
 

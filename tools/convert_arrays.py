@@ -5,6 +5,7 @@ bodies x joints x coordinates; in .npy files of one body that axis may be left o
 """
 
 import argparse
+import io
 import json
 import pickle
 import sys
@@ -17,10 +18,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from configs.schema import DATASETS, load_config
 from dataset.actions import read_names
 from dataset.graph import NTU
-from dataset.ntu_feeder import split_paths
+from dataset.ntu_feeder import DAMAGE, split_paths
 from generator import replacing_folder
 from reader.splits import SPLITS
-from utils import UserError, run_command
+from utils import UserError, read_bytes, run_command
+
+LARGEST, MOST_FRAMES = 1 << 30, 10**6  # bytes and frames of a sample
 
 
 def find_samples(folder, classes):
@@ -37,6 +40,8 @@ def find_samples(folder, classes):
         for path in sorted(path for path in place.iterdir() if path.suffix in (".npy", ".json")):
             if seen.setdefault(path.stem, path) != path:
                 raise UserError(f"{path} and {seen[path.stem]}: two samples of one name; rename one")
+            if not path.stem.isprintable():
+                raise UserError(f"{path}: a name that can't be printed; rename it")
             found.append((path, classes.index(place.name)))
     if not found:
         raise UserError(f"{folder}: holds no .npy or .json file in a folder CLASS")
@@ -46,20 +51,23 @@ def find_samples(folder, classes):
 def read_sample(path, num_person, num_joints, num_channel):
     """Coordinates (T, num_person, V, C) float32 of a file, absent bodies zero; raises UserError naming the frame."""
     try:
-        frames = np.load(path, allow_pickle=False) if path.suffix == ".npy" else json.loads(path.read_bytes())
+        data = read_bytes(path, LARGEST)
+        frames = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False) if path.suffix == ".npy" else json.loads(data)
         frames = frames[:, None] if isinstance(frames, np.ndarray) and frames.ndim == 3 else frames
-        if len(frames) == 0:
-            raise ValueError("no frames")
+        if not 0 < len(frames) < MOST_FRAMES:
+            raise ValueError(f"{len(frames)} frames")
         sample = np.zeros((len(frames), num_person, num_joints, num_channel), "float32")
         for number, frame in enumerate(frames):
-            bodies = np.asarray(frame, "float32")
+            bodies = np.asarray(frame)
             if len(bodies) > num_person or (len(bodies) and bodies.shape[1:] != sample.shape[2:]):
                 wanted = f"at most {num_person} x {num_joints} x {num_channel}"
                 raise ValueError(f"frame {number}: bodies x joints x coordinates is {bodies.shape}, needed {wanted}")
-            if not np.isfinite(bodies).all():
-                raise ValueError(f"frame {number}: values that are not finite")
+            if len(bodies) and bodies.dtype.kind not in "fiu":
+                raise ValueError(f"frame {number}: values that are no numbers")
             sample[number, : len(bodies)] = bodies if len(bodies) else 0
-    except (OSError, ValueError, TypeError, EOFError, OverflowError, RecursionError) as error:
+        if not np.isfinite(sample).all():
+            raise ValueError("values that are not finite")
+    except (*DAMAGE, ValueError, TypeError, RecursionError) as error:
         raise UserError(f"{path}: not a usable sample ({' '.join(str(error).split())})") from error
     return sample
 

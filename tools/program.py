@@ -8,11 +8,12 @@ to the live network's when it was exported. Paddle is imported only where one of
 import hashlib
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
-import yaml
 
+from configs.yaml_file import read_yaml
 from dataset.graph import NTU
 from utils import UserError, start_paddle
 
@@ -62,17 +63,32 @@ def _read_record(path):
     path = path.with_name(path.stem + ".yaml")
     if not path.is_file():
         return None
+    record = read_yaml(path)
     try:
-        record = yaml.safe_load(path.read_text(encoding="utf-8"))
-        good = all(
-            set(preprocessing()) == set(record["preprocessing"]) and entry["engines"] and entry["files"] and entry["input"]
-            for entry in record["programs"].values()
-        ) and isinstance(record["classes"], list)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, KeyError, AttributeError) as error:
+        _check_record(record)
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise UserError(f"{path}: not a usable record ({' '.join(repr(error).split())[:100]}); export again") from error
-    if not good:
-        raise UserError(f"{path}: not a usable record of an export; export again")
     return record
+
+
+def _check_record(record):
+    """Raise an error of some kind where a record is not one that an export makes."""
+    settings, classes = record["preprocessing"], record["classes"]
+    joints, centre = settings["graph"]["parents"], settings["graph"]["centre"]
+    sizes = [len(settings["inputs"]), settings["num_frame"], len(joints)]
+    good = {
+        "inputs": re.fullmatch("J?V?B?", settings["inputs"]) and settings["inputs"],
+        "transform": isinstance(settings["transform"], bool),
+        "graph": all(type(joint) is int and 0 <= joint < len(joints) for joint in [centre, *joints]),
+        "classes": isinstance(classes, list) and all(isinstance(name, str) and name.isprintable() for name in classes),
+    }
+    for kind, entry in record["programs"].items():
+        I, C, T, V, M = entry["input"]
+        good[f"{kind}'s input"] = sizes == [I, T, V] and all(type(n) is int and 0 < n < 10**6 for n in (C, T, M))
+        good[f"{kind}'s engines"] = all(isinstance(result, dict) for result in entry["engines"].values())
+        good[f"{kind}'s files"] = all(isinstance(name, str) for name in [*entry["files"], *entry["files"].values()])
+    if wrong := [what for what, right in good.items() if not right]:
+        raise ValueError(wrong[0])
 
 
 def _check_files(path, kind, record, params):
@@ -81,7 +97,7 @@ def _check_files(path, kind, record, params):
     if path.name not in entry["files"]:
         raise UserError(f"{path}: not listed in {path.stem}.yaml beside it, so of another export; export again")
     for name, recorded in entry["files"].items():
-        file = Path(params) if params and name.endswith(".pdiparams") else path.with_name(name)
+        file = Path(params) if params and name.endswith(".pdiparams") else path.parent / Path(name).name
         if not file.is_file() or sha256(file) != recorded:
             raise UserError(f"{file}: {'not the file' if file.is_file() else 'missing, one'} of this export; export again")
     return entry
