@@ -360,6 +360,8 @@ def start_paddle():
         warnings.filterwarnings("ignore", said_in_vain)
     with contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        import zlib  # noqa: F401  (Paddle 2.6 crashes where it is first loaded after Paddle)
+
         import paddle  # noqa: F401
     return ", ".join(f"{key}={value}" for key, value in done.items()) or "nothing"
 
