@@ -74,12 +74,12 @@ def _read_record(path):
 def _check_record(record):
     """Raise an error of some kind where a record is not one that an export makes."""
     settings, classes = record["preprocessing"], record["classes"]
-    joints, centre = settings["graph"]["parents"], settings["graph"]["centre"]
+    name, joints, centre = (settings["graph"][key] for key in ("name", "parents", "centre"))
     sizes = [len(settings["inputs"]), settings["num_frame"], len(joints)]
     good = {
         "inputs": re.fullmatch("J?V?B?", settings["inputs"]) and settings["inputs"],
         "transform": isinstance(settings["transform"], bool),
-        "graph": all(type(joint) is int and 0 <= joint < len(joints) for joint in [centre, *joints]),
+        "graph": isinstance(name, str) and all(type(joint) is int and 0 <= joint < len(joints) for joint in [centre, *joints]),
         "classes": isinstance(classes, list) and all(isinstance(name, str) and name.isprintable() for name in classes),
     }
     for kind, entry in record["programs"].items():
