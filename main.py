@@ -1,13 +1,14 @@
 """EfficientGCN on PaddlePaddle: one command for data, training, evaluation and export."""
 
 import os
+import shlex
 import shutil
 import sys
 import time
 from pathlib import Path
 
-from configs.command_line import parse_command_line
-from utils import UserError, get_logger, make_run_folder, replacing, run_command, set_up_logging, start_paddle, versions
+from configs.command_line import closing_block, next_jobs, parse_command_line, same_command
+from utils import UserError, get_logger, make_run_folder, replacing, run_command, set_up_logging, start_paddle, versions, watched
 
 
 def generate_or_check(config):
@@ -39,6 +40,12 @@ def run_folder_name(config):
     return Path(config.work_dir) / f"{config.config}_{config.model_type}_{config.dataset}"
 
 
+def run_of(checkpoint):
+    """The run folder that a checkpoint lies in, or None."""
+    folder = Path(checkpoint).parent
+    return folder if (folder / "config.yaml").is_file() and (folder / "log.txt").is_file() else None
+
+
 def load_last(config):
     """(checkpoint, its path, run folder or None, lines to log) to resume: of -pp, else the newest usable one."""
     from model.checkpoint import newest_checkpoint, read_checkpoint
@@ -47,8 +54,7 @@ def load_last(config):
         state, path, lines = newest_checkpoint(run_folder_name(config))
         return state, path, path.parent, lines
     path = Path(config.pretrained_path)
-    in_run = (path.parent / "config.yaml").is_file() and (path.parent / "log.txt").is_file()
-    return read_checkpoint(path), path, path.parent if in_run else None, []
+    return read_checkpoint(path), path, run_of(path), []
 
 
 def write_text(path, text):
@@ -100,8 +106,8 @@ def open_folder(config, folder, model, path, progress):
     return recorder
 
 
-def train(config, tuned):
-    """Train, from the start or from where a run stopped."""
+def train(config, tuned, again):
+    """Train, from the start or from where a run stopped. `again`: the command line, without what to do."""
     import initializer
     from model.checkpoint import load_optimizer, load_weights, read_checkpoint, training_state
     from processor import SUMS, Trainer
@@ -145,7 +151,8 @@ def train(config, tuned):
         amp=amp,
         checkpoint_minutes=config.checkpoint_minutes,
         skip_nonfinite=config.skip_nonfinite,
-        bar=not config.no_progress_bar and sys.stdout.isatty(),
+        bar=not config.no_progress_bar and watched(),
+        go_on=f"the same command and -r: {again} -r -pp {shlex.quote(str(folder / 'last.pdparams'))}",
     )
     trainer.resume(*begun)
     initializer.log_setup(config, feeders[0], model)
@@ -159,13 +166,17 @@ def train(config, tuned):
         final = Path(config.work_dir) / "model.pdparams"
         with replacing(final) as temporary:
             shutil.copyfile(folder / "last.pdparams", temporary)
-        kept = [folder / f"{name}.pdparams" for name in ("best", "last")]
-        get_logger().info(f"Checkpoints: {', '.join(str(p) for p in (*kept, final) if p.exists())}")
+        kept = [path for path in (folder / f"{name}.pdparams" for name in ("best", "last")) if path.exists()]
+        get_logger().info(f"Checkpoints: {', '.join(map(str, [*kept, final]))}")
+        files = ", ".join([*(path.name for path in kept), "metrics.jsonl", "log.txt"])
+        jobs = next_jobs(again, kept[0], "-e", "-v", "-ex")
+        jobs["watch the curves"] = f"tensorboard --logdir {shlex.quote(str(folder))}"
+        print(closing_block("Trained", {"run": folder, "in it": files, "copy of last": final}, jobs))
     return 0
 
 
-def evaluate(config, tuned):
-    """Score the checkpoint of -pp on every sample of the eval split."""
+def evaluate(config, tuned, again):
+    """-e: score the checkpoint of -pp on every sample of the eval split."""
     import paddle
 
     import initializer
@@ -180,16 +191,18 @@ def evaluate(config, tuned):
     initializer.log_setup(config, feeder, model)
     get_logger().info(f"Evaluating {config.pretrained_path} ...")
     loader = initializer.build_loader(config, feeder, train=False)
-    scores, seconds = processor.evaluate(model, loader, bar=not config.no_progress_bar and sys.stdout.isatty())
+    scores, seconds = processor.evaluate(model, loader, bar=not config.no_progress_bar and watched())
     processor.log_scores(scores, seconds, paddle.distributed.get_world_size())
     if paddle.distributed.get_rank() == 0:
         scores.save(folder / "scores.npz")
         get_logger().info(f"Scores of every sample: {folder / 'scores.npz'}")
+        places = {"log": folder / "log.txt", "scores": folder / "scores.npz"}
+        print(closing_block("Evaluated", places, next_jobs(again, config.pretrained_path, "-v", "-ex")))
     return 0
 
 
-def extract(config, tuned):
-    """Export the checkpoint of -pp: beside it, or to save_inference_dir, under its name."""
+def extract(config, tuned, again):
+    """-ex: export the checkpoint of -pp: beside it, or to save_inference_dir, under its name."""
     import initializer
     from model.checkpoint import load_weights, read_checkpoint
     from model.export import export_program
@@ -200,9 +213,10 @@ def extract(config, tuned):
     prepare(config, tuned, train=False)
     model = initializer.build_model(config)
     load_weights(model, state, path)
+    prefix = Path(config.save_inference_dir or path.parent) / path.stem
     lines = export_program(
         model,
-        Path(config.save_inference_dir or path.parent) / path.stem,
+        prefix,
         data_shape=initializer.data_shape(config),
         record=export_record(config, path, initializer.skeleton_graph(config), initializer.class_names(config)),
         open_engine=open_engine,
@@ -212,6 +226,10 @@ def extract(config, tuned):
     )
     for line in lines:
         get_logger().info(line)
+    recording = "FILE.npy" if config.data.graph else "FILE.skeleton"
+    command = f"python infer.py --model_file {shlex.quote(str(prefix))} --data_file {recording}"
+    jobs = {} if config.export_to == "triton" else {"recognise a recording": command}
+    print(closing_block("Exported", {"program": f"{prefix}.*"}, jobs))
     return 0
 
 
@@ -244,8 +262,8 @@ def main(argv=None):
         launch(config, sys.argv[1:] if argv is None else argv)
     for wanted, job in ((config.evaluate, evaluate), (config.extract, extract)):
         if wanted:
-            return job(config, tuned)
-    return train(config, tuned)
+            return job(config, tuned, same_command(name, overrides))
+    return train(config, tuned, same_command(name, overrides))
 
 
 if __name__ == "__main__":

@@ -28,11 +28,15 @@ def evaluate(model, loader, *, amp=None, bar=False, after_batch=lambda: None):
     model.eval()
     start, classes = time.time(), model.classifier.fc.weight.shape[0]
     logits, labels, indices = [np.zeros((0, classes), "float32")], [np.zeros(0, "int64")], [np.zeros(0, "int64")]
-    for features, label, index in tqdm(loader, disable=not bar, desc="evaluate", leave=False, dynamic_ncols=True):
+    batches = tqdm(loader, disable=not bar, desc="evaluate", leave=False, dynamic_ncols=True)
+    right, seen = 0, 0
+    for features, label, index in batches:
         with paddle.no_grad(), paddle.amp.auto_cast(**(amp or {"enable": False})):
             logits.append(model(paddle.to_tensor(features))[0].astype("float32").numpy())
         labels.append(label)
         indices.append(index)
+        right, seen = right + int((logits[-1].argmax(1) == label).sum()), seen + len(label)
+        batches.set_postfix(top1=f"{right / seen:.1%}", refresh=False)
         after_batch()
     logits, labels, indices = (parallel.gather(np.concatenate(part)) for part in (logits, labels, indices))
     order = np.argsort(indices, kind="stable")
@@ -80,12 +84,13 @@ class Trainer:
         checkpoint_minutes=0,
         skip_nonfinite=False,
         bar=False,
+        go_on="the same command and -r",
     ):
         self.model, self.optimizer, self.schedule = model, optimizer, schedule
         self.train_loader, self.eval_loader = train_loader, eval_loader
         self.folder, self.recorder, self.class_names = folder, recorder, class_names
         self.max_epoch, self.evaluates_after = max_epoch, evaluates_after
-        self.seed, self.accumulate, self.skip_nonfinite, self.bar = seed, accumulate, skip_nonfinite, bar
+        self.seed, self.accumulate, self.skip_nonfinite, self.bar, self.go_on = seed, accumulate, skip_nonfinite, bar, go_on
         self.amp = amp or {"enable": False}
         self.scaler = paddle.amp.GradScaler(
             enable=self.amp["enable"] and self.amp["dtype"] == "float16", init_loss_scaling=65536.0
@@ -185,9 +190,13 @@ class Trainer:
             whole = state["step"] % self.accumulate == 0  # gradients of half a step are in no checkpoint
             if whole:
                 self.update()
+            means = averages(state["epoch"])
+            bar.set_postfix(
+                {key: f"{value:.3f}" if key == "loss" else f"{value:.1%}" for key, value in means.items()}, refresh=False
+            )
             bar.update()
             if state["step"] % LOG_EVERY == 0 or state["step"] == self.steps:
-                self.report(rate, meter.figures(window, len(labels) * self.world), bar)
+                self.report(rate, meter.figures(window, len(labels) * self.world))
                 window = meter.mark()
             if asked_to_stop and whole:
                 self.stop()
@@ -239,13 +248,12 @@ class Trainer:
             self.optimizer.clear_grad(set_to_zero=False)
         self.schedule.step()
 
-    def report(self, rate, costs, bar):
+    def report(self, rate, costs):
         """Log and record the batches since the last report."""
         step, window = self.progress["step"], averages(self.progress["window"])
         self.progress["window"] = [0.0] * SUMS  # a resumed run reports the same means
         self.recorder.add(epoch=self.epoch + 1, step=self.epoch * self.steps + step, **window, lr=rate, **costs)
         loss, reader, speed = window.get("loss", float("nan")), costs["reader_cost"], costs["ips"]
-        bar.set_postfix(loss=f"{loss:.3f}", **{key: f"{window[key]:.1%}" for key in ("top1", "top5") if key in window})
         if not self.bar:
             get_logger().info(
                 f"Epoch: {self.epoch + 1}/{self.max_epoch}, Batch: {step}/{self.steps}, Loss: {loss:.4f}, LR: {rate:.4f}, "
@@ -281,8 +289,7 @@ class Trainer:
         """Save, say how to go on, end."""
         self.save()
         get_logger().info(
-            f"Stopped at epoch {self.epoch + 1}/{self.max_epoch}, batch {self.progress['step']}; saved. Go on with the "
-            "same command and -r"
+            f"Stopped at epoch {self.epoch + 1}/{self.max_epoch}, batch {self.progress['step']}; saved. Go on with {self.go_on}"
         )
         if signal.SIGINT in self.signals:
             raise KeyboardInterrupt

@@ -24,6 +24,18 @@ def printable(text):
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in os.fsdecode(text))
 
 
+def watched():
+    """Whether a person looks on: both outputs are a terminal, and none of a continuous integration."""
+    return sys.stdout.isatty() and sys.stderr.isatty() and "CI" not in os.environ
+
+
+def paint(text, style, stream=None):
+    """`text` in bold, red or cyan where `stream` (default: stdout) is a terminal and NO_COLOR (no-color.org) is not set."""
+    code = {"bold": 1, "red": 31, "cyan": 36}[style]
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not (stream or sys.stdout).isatty()
+    return text if plain else f"\033[{code}m{text}\033[0m"
+
+
 def _stop(number, _):
     os.write(2, b"stopped by SIGTERM\n")  # print may be at work in this moment
     raise SystemExit(128 + number)
@@ -50,7 +62,7 @@ def run_command(main):
         message = f"{error.filename}: {error.strerror}" if error.filename else str(error)
     except MemoryError:
         message = "out of memory; end other programs, or use fewer workers or smaller batches"
-    print(f"error: {printable(message)}", file=sys.stderr)
+    print(f"{paint('error:', 'red', sys.stderr)} {printable(message)}", file=sys.stderr)
     return 2
 
 

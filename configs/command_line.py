@@ -1,18 +1,26 @@
 """The command line of main.py: every option is a key of the configuration."""
 
 import argparse
+import shlex
 
-from utils import UserError
+from utils import UserError, paint
 
 DESCRIPTION = "EfficientGCN on PaddlePaddle: one command for data, training, evaluation and export."
 EXAMPLES = """examples:
-  python main.py -c 2001 -gd                      make the npy data set of NTU RGB+D 60, x-sub
+  python main.py -c 2001 --check                  what is in the raw folders of NTU RGB+D 60?
+  python main.py -c 2001 -gd                      make the npy data set of its x-sub split
   python main.py -c 2001                          train
   python main.py -c 2001 -r                       go on with the newest run
+  python main.py -c 2001 -pp best.pdparams --scheduler_args.cosine.max_epoch 30 -o Adam
+                                                  train from these weights, with other settings
   python main.py -c 2001 -e -pp best.pdparams     evaluate
+  python main.py -c 2001 -v -pp best.pdparams     evaluate and write the report, a page for the browser
+  python main.py -c 2001 -v -pp best.pdparams --save_figures figures
+                                                  and pictures for a paper
   python main.py -c 2001 -ex -pp best.pdparams    export
-  python main.py -c 2001 --scheduler_args.cosine.max_epoch 30 -o Adam
 Any key of configs/defaults.yaml can be given as --SECTION.KEY VALUE."""
+JOB = ("generate_data", "check", "evaluate", "extract", "visualize", "resume", "pretrained_path", "new_head", "delay_hours")
+JOB += ("report", "save_figures", "save_inference_dir")  # keys that say what to do, not with what
 
 
 class Parser(argparse.ArgumentParser):
@@ -30,28 +38,33 @@ def make_parser():
         add_help=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    jobs = parser.add_argument_group("what to do (without one of these: train)")
-    jobs.add_argument("-gd", "--generate_data", action="store_true", help=".skeleton files -> npy data set")
-    jobs.add_argument("--check", action="store_true", help="what is in the raw folders; exit code 2 if anything is wrong")
-    jobs.add_argument("-e", "--evaluate", action="store_true", help="score the checkpoint of -pp on the whole eval split")
-    jobs.add_argument("-ex", "--extract", action="store_true", help="export the checkpoint of -pp to a static graph")
-    jobs.add_argument("-v", "--visualize", action="store_true", help="draw what the model saw and did")
-    jobs.add_argument("-r", "--resume", action="store_true", help="go on with the newest run; with -pp F, with F")
-    common = parser.add_argument_group("with what")
-    common.add_argument("-c", "--config", metavar="ID", default="2001", help="configs/ID.yaml, or a YAML file (default 2001)")
-    common.add_argument("-pp", "--pretrained_path", "--pretrained", metavar="F", help="checkpoint")
-    common.add_argument("-g", "--gpus", nargs="*", metavar="N", help="devices (default 0); none given, or []: CPU")
-    common.add_argument("-w", "--work_dir", metavar="DIR", help="run folders are made here (default ./workdir)")
-    common.add_argument("--save_inference_dir", "--save-inference-dir", metavar="DIR", help="-ex: folder of the exported program")
-    common.add_argument("-s", "--seed", metavar="N", help="of weights, shuffle and dropout (default 1)")
-    common.add_argument("-d", "--dataset", metavar="NAME", help="ntu-xsub, ntu-xview, ntu-xsub120, ntu-xset120")
-    common.add_argument("-mt", "--model_type", metavar="NAME", help="EfficientGCN-B0, -B2, -B4, ...")
-    common.add_argument("-o", "--optimizer", metavar="NAME", help="Momentum, Adam")
-    common.add_argument("-ls", "--lr_scheduler", metavar="NAME", help="cosine, step")
-    common.add_argument("-np", "--no_progress_bar", action="store_true", help="lines instead of bars")
-    common.add_argument("-db", "--debug", action="store_true", help="only 300 samples of each split")
-    common.add_argument("-dh", "--delay_hours", metavar="H", help="wait before starting")
-    common.add_argument("-h", "--help", action="help", help="show this and stop")
+    add = parser.add_argument_group("data").add_argument
+    add("-gd", "--generate_data", action="store_true", help=".skeleton files -> npy data set, then stop")
+    add("--check", action="store_true", help="what is in the raw folders; exit code 2 if anything is wrong")
+    add("-d", "--dataset", metavar="NAME", help="ntu-xsub, ntu-xview, ntu-xsub120, ntu-xset120, custom-NAME")
+    add("-db", "--debug", action="store_true", help="only 300 samples of each split")
+    add = parser.add_argument_group("train (what is done without another job; -pp F: from these weights)").add_argument
+    add("-r", "--resume", action="store_true", help="go on with the newest run; with -pp F, with F")
+    add("-mt", "--model_type", metavar="NAME", help="EfficientGCN-B0, -B2, -B4, ...")
+    add("-o", "--optimizer", metavar="NAME", help="Momentum, Adam")
+    add("-ls", "--lr_scheduler", metavar="NAME", help="cosine, step")
+    add("-s", "--seed", metavar="N", help="of weights, shuffle and dropout (default 1)")
+    add = parser.add_argument_group("evaluate and see (with -pp F)").add_argument
+    add("-e", "--evaluate", action="store_true", help="score the whole eval split")
+    add("-v", "--visualize", action="store_true", help="score it and write report_F.html: results, and what the model saw")
+    add("--report", action="store_true", help="-e: write the report as well")
+    add("--save_figures", metavar="DIR", help="-v: pictures for papers as well, here")
+    add = parser.add_argument_group("export (with -pp F)").add_argument
+    add("-ex", "--extract", action="store_true", help="make a static graph for infer.py")
+    add("--save_inference_dir", "--save-inference-dir", metavar="DIR", help="its folder (default: beside F)")
+    add = parser.add_argument_group("with what").add_argument
+    add("-c", "--config", metavar="ID", default="2001", help="configs/ID.yaml, or a YAML file (default 2001)")
+    add("-pp", "--pretrained_path", "--pretrained", metavar="F", help="checkpoint")
+    add("-g", "--gpus", nargs="*", metavar="N", help="devices (default 0); none given, or []: CPU")
+    add("-w", "--work_dir", metavar="DIR", help="run folders are made here (default ./workdir)")
+    add("-np", "--no_progress_bar", action="store_true", help="lines instead of bars")
+    add("-dh", "--delay_hours", metavar="H", help="wait before starting")
+    add("-h", "--help", action="help", help="show this and stop")
     return parser
 
 
@@ -81,3 +94,23 @@ def parse_command_line(argv):
     if "gpus" in values:
         values["gpus"] = "[" + ",".join(",".join(values["gpus"]).replace("[", " ").replace("]", " ").split()) + "]"
     return values.pop("config"), [*values.items(), *parse_overrides([*explicit, *rest])]
+
+
+def same_command(name, overrides):
+    """The command line of a configuration, as parse_command_line gave it, without what to do."""
+    pairs = [(key, str(value).lower() if isinstance(value, bool) else value) for key, value in overrides if key not in JOB]
+    return shlex.join(["python", "main.py", "-c", name, *(f"--{key}={value}" for key, value in pairs)])
+
+
+def next_jobs(command, weights, *flags):
+    """{what for: command line} of jobs that a checkpoint is ready for, for `closing_block`."""
+    names = {"-e": "evaluate", "-v": "see what the network sees", "-ex": "export"}
+    return {names[flag]: f"{command} {flag} -pp {shlex.quote(str(weights))}" for flag in flags}
+
+
+def closing_block(title, places, commands):
+    """Text for the end of a job: where everything is, {what: path}, and what to run next, {what for: command}."""
+    lines = ["", paint(title, "bold"), *(f"  {what:<14}{path}" for what, path in places.items())]
+    for what, command in commands.items():
+        lines += [f"  {what}:", f"    {paint(command, 'cyan')}"]
+    return "\n".join(lines)

@@ -1,16 +1,25 @@
 """Commands as a user runs them."""
 
+import fcntl
+import io
+import os
+import pty
 import re
+import shlex
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 
 import numpy as np
 import pytest
 from conftest import GOLDEN, ROOT, environment
 
+from configs.command_line import JOB, parse_command_line, same_command
 from dataset.scores import Scores
+from utils import paint
 
 
 def command(*argv, cwd=ROOT):
@@ -87,6 +96,58 @@ def test_a_signal_saves_and_says_how_to_go_on(tiny_run, number, code):
     out, err = process.communicate(timeout=60)
     assert process.returncode == code and "Go on with the same command and -r" in out and "Traceback" not in err
     assert next((folder / "work").glob("*/*/last.pdparams")).is_file()
+    again = shlex.split(re.search(r"-r: python main.py (.*)", out)[1])
+    done = command(*again, "--scheduler_args.cosine.max_epoch=3")
+    assert done.returncode == 0 and "Resuming from" in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("argv", [["-c", "a b", "-r", "--seed=3", "-g", "-np", "-pp", "x y.pdparams"], ["-e", "-pp", "f"], ["-g", "0", "1"]])
+def test_the_same_command_asks_for_the_same_and_no_job(argv):
+    name, overrides = parse_command_line(argv)
+    again = shlex.split(same_command(name, overrides))
+    assert again[:2] == ["python", "main.py"]
+    kept = [(key, "true" if value is True else value) for key, value in overrides if key not in JOB]
+    assert parse_command_line(again[2:]) == (name, kept)
+
+
+def test_a_finished_job_says_what_to_run_next_and_it_runs(tiny_run):
+    _, argv = tiny_run
+    done = command(*argv)
+    after = command(*shlex.split(re.search(r"^    python main.py (.* -ex -pp .*)$", done.stdout, re.M)[1]))
+    assert after.returncode == 0, after.stderr
+    assert "Exported" in after.stdout and "infer.py --model_file" in after.stdout
+    assert "\033" not in done.stdout  # no terminal, no colours
+
+
+@pytest.mark.parametrize("terminal, variables, coloured", [(True, {}, True), (True, {"NO_COLOR": "1"}, False), (True, {"TERM": "dumb"}, False), (False, {}, False)])
+def test_colours_only_on_a_terminal_that_wants_them(monkeypatch, terminal, variables, coloured):
+    for key in ("NO_COLOR", "TERM"):
+        monkeypatch.delenv(key, raising=False)
+    for key, value in variables.items():
+        monkeypatch.setenv(key, value)
+    stream = io.StringIO()
+    stream.isatty = lambda: terminal
+    assert (paint("text", "red", stream) != "text") == coloured
+
+
+def test_bars_are_for_terminals_alone(tiny_run):
+    _, argv = tiny_run
+    argv = [sys.executable, str(ROOT / "main.py"), *(word for word in argv if "no_progress_bar" not in word)]
+    quiet = subprocess.run(argv, env=environment(), capture_output=True, text=True, check=True)
+    assert "\r" not in quiet.stdout + quiet.stderr
+    watched = {**{k: v for k, v in environment().items() if k != "CI"}, "TQDM_MININTERVAL": "0"}
+    leader, follower = pty.openpty()
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("4H", 40, 120, 0, 0))
+    process = subprocess.Popen(argv, env=watched, stdout=follower, stderr=follower)
+    os.close(follower)
+    seen = b""
+    while True:
+        try:
+            seen += os.read(leader, 65536)
+        except OSError:  # how a terminal says that its last user is gone
+            break
+    assert process.wait() == 0
+    assert re.search(rb"epoch 1/3.*loss=\d+\.\d+, top1=[\d.]+%", seen) and re.search(rb"evaluate:.*top1=[\d.]+%", seen)
 
 
 @pytest.mark.parametrize(
