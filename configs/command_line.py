@@ -53,7 +53,7 @@ def make_parser():
     add("-e", "--evaluate", action="store_true", help="score the whole eval split")
     add("-v", "--visualize", action="store_true", help="score it and write report_F.html: results, and what the model saw")
     add("--report", action="store_true", help="-e: write the report as well")
-    add("--save_figures", metavar="DIR", help="-v: pictures for papers as well, here")
+    add("--save_figures", metavar="DIR", help="pictures for papers as well, in this folder")
     add = parser.add_argument_group("export (with -pp F)").add_argument
     add("-ex", "--extract", action="store_true", help="make a static graph for infer.py")
     add("--save_inference_dir", "--save-inference-dir", metavar="DIR", help="its folder (default: beside F)")

@@ -174,6 +174,12 @@ class SchedulerArgs(Section):
     step: StepArgs
 
 
+class ReportArgs(Section):
+    samples: Annotated[int, Field(ge=1, le=50)]
+    names: list[Text]
+    up: Literal["auto", "y", "-y", "z"]
+
+
 class Config(Section):
     """A whole configuration; attributes carry the dotted keys of the YAML files."""
 
@@ -211,6 +217,9 @@ class Config(Section):
     new_head: bool
     checkpoint_minutes: Annotated[float, Field(ge=0)]
     save_inference_dir: Text | None
+    report: bool
+    report_args: ReportArgs
+    save_figures: Text | None
     export_to: Literal["paddle", "onnx", "triton"]
     export_softmax: bool
     export_one_body: bool
@@ -230,6 +239,8 @@ class Config(Section):
             raise ValueError(f"{' and '.join(jobs)}: one at a time")
         if (self.evaluate or self.extract or self.visualize) and self.pretrained_path is None:
             raise ValueError(f"{jobs[0]}: needs a checkpoint; add -pp FILE")
+        if (self.report or self.save_figures) and not (self.evaluate or self.visualize):
+            raise ValueError(f"{'report' if self.report else 'save_figures'}: goes with -e or -v, which score a checkpoint")
         if self.dataset not in DATASETS and (self.generate_data or self.check):
             raise ValueError(f"{jobs[0]}: is for NTU RGB+D; {self.dataset} is made by tools/convert_arrays.py")
         if self.dataset not in DATASETS and self.data.class_names is None:
