@@ -12,7 +12,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tools.demo_motion import ACTIONS, PARENT, Clip, Pose, draw_body, drift, joints, perform, turn
+from tools.demo_motion import ACTIONS, PARENT, Clip, draw_body, drift, joints, perform, turn
 from utils import UserError, replacing, run_command
 
 CAMERAS = {1: 0, 2: -45, 3: 45}  # number: degrees around the stage, as in NTU; people face camera 2, in repeats 3
@@ -98,7 +98,7 @@ def sample_texts(seed, performer, replication, action, frames=None):
     facing = np.radians(CAMERAS[3 - replication % 2] + rng.normal(0, 6))
     spot = rng.uniform(-0.15, 0.15, 3) * (1, 0, 1)
     places = [turn(place, facing) + spot for place in perform(action, length, leader, other, rng)]
-    ghost = 0.5 * joints(Pose(Clip(length, other, rng), other)) + np.array([rng.choice((-1.1, 1.1)), 0.2, 0.3])
+    ghost = 0.5 * joints(Clip(length, other, rng).standing(), other) + np.array([rng.choice((-1.1, 1.1)), 0.2, 0.3])
     return [
         view(places, ghost, angle, lens, np.random.default_rng((seed, 5, performer, replication, action, camera)))
         for camera, angle in CAMERAS.items()

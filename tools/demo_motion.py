@@ -1,8 +1,7 @@
 """Kinematic people who perform ten of the NTU actions: synthetic motion for the demo, NumPy only.
 
-A pose is a few lines over time (pelvis, trunk angles, where wrists and ankles go); every joint follows from it with
-bones of constant length. Lines are in metres of a body of size 1, along (side, up, forward): side counts towards the
-skilled hand for the pelvis and outward for a limb. A pair of limbs has the skilled hand's side first.
+A pose is 20 numbers: pelvis, trunk, wrists, ankles. An action is a few rows of the table POSES, between which people move
+smoothly; every joint follows from the pose with bones of constant length.
 """
 
 from collections import namedtuple
@@ -14,40 +13,68 @@ RATE = 30  # frames a second, Kinect v2's
 # Kinect v2's 25 joints, counted from 0: the other end of each joint's bone (as in NTU's bone stream), and the bone's
 # length in metres: with the sensor's noise on top they measure as in real files.
 PARENT = np.array([1, 1, 20, 2, 20, 4, 5, 6, 20, 8, 9, 10, 0, 12, 13, 14, 0, 16, 17, 18, 1, 22, 7, 24, 11])
-LENGTH = np.array(
-    [
-        0.27,
-        0,
-        0.07,
-        0.12,
-        0.14,
-        0.23,
-        0.21,
-        0.05,
-        0.13,
-        0.21,
-        0.22,
-        0.06,
-        0.057,
-        0.34,
-        0.33,
-        0.09,
-        0.067,
-        0.33,
-        0.35,
-        0.09,
-        0.20,
-        0.05,
-        0.024,
-        0.05,
-        0.024,
-    ]
-)
+LENGTH = np.array([27, 0, 7, 12, 14, 23, 21, 5, 13, 21, 22, 6, 5.7, 34, 33, 9, 6.7, 33, 35, 9, 20, 5, 2.4, 5, 2.4]) / 100
 SIDES = ((1, (8, 9, 10, 11, 23, 24), (16, 17, 18, 19)), (-1, (4, 5, 6, 7, 21, 22), (12, 13, 14, 15)))  # sign, arm, leg
-ACROSS, UP = np.eye(3)[:2]
-ANKLE = np.array([0.09, 0.08, 0])  # of a standing foot, from the floor below the pelvis
-WRIST = np.array([0.04, -0.42, 0.05])  # of a hanging hand, from the shoulder
 
+# Poses, in cm of a body of size 1. Pelvis: from where it stands to the skilled hand's side, up and forward. Trunk, in
+# 1/100 radian: it leans forward, upper back and head more so; it leans to the skilled side, and twists that shoulder forward.
+# Wrists from the shoulder and ankles from the floor below the pelvis: outward, up, forward.
+# Rows of people who stand: a pose, its slow sway and its choice of place (standard deviations). Rows of actions add to it.
+# Done once: key poses at percent of the time it takes, nothing at 0 and 100 unless told. Kept up: the pose held, how much
+# that may differ, where a swing goes, `low` the other way than `high` unless told, and what people add to `meet` at one height:
+# this, times how much smaller they are than both on average. "struck": the other of the two.
+POSES = """
+                  pelvis         trunk                skilled wrist   other wrist    skilled ankle    other ankle
+stand    pose     0   0   0      0   6   5   0   0      4 -42   5      4 -42   5       9   8   0       9   8   0
+stand    sway     1  .2   1    2.5 2.5 2.5 2.5 2.5    1.2 1.2 1.2    1.2 1.2 1.2       0   0   0       0   0   0
+stand    place    0   0   0      0   0   0   0   0      0   0   0      0   0   0       2   0   2       2   0   2
+pick      42      0 -30 -16    100  50 -20   0   0     -6  -2   8      2  10   6       2   0  10       0   0   0
+pick      54      0 -30 -16    100  50 -20   0   0     -6   0   6      2  10   6       2   0  10       0   0   0
+pick      90      0   0   0      0   0   0   0   0     -8  20  20      0   0   0       0   0   0       0   0   0
+pick     100      0   0   0      0   0   0   0   0     -8  20  20      0   0   0       0   0   0       0   0   0
+sit       50      0 -16 -13     57   0   0   0   0      3   6  18      3   6  18       0   0   0       0   0   0
+sit      100      0 -37 -30      4   0   0   0   0      0   7  16      0   7  16       0   0   0       0   0   0
+rise       0      0 -37 -30      4   0   0   0   0      0   7  16      0   7  16       0   0   0       0   0   0
+rise      50      0 -16 -13     57   0   0   0   0      3   6  18      3   6  18       0   0   0       0   0   0
+clap     held     0   0   0      0   0   0   0   0     -9  22  25     -9  22  25       0   0   0       0   0   0
+clap     give     0   0   0      0   0   0   0   0      0   6   0      0   6   0       0   0   0       0   0   0
+clap     high     0   0   0      0   0   0   0   0    6.5   0   1    6.5   0   1       0   0   0       0   0   0
+wave     held     0   0   0      0   0   0  -5   0     14  64  10      0   0   0       0   0   0       0   0   0
+wave     give     0   0   0      0   0   0   0   0      0   4   0      0   0   0       0   0   0       0   0   0
+wave     high     0   0   0      0   0   0   0   0     13  -2   0      0   0   0       0   0   0       0   0   0
+kick      29     -7  -2  -2     16   0   0   0  20      3   6  12      5   1 -16      -2  14 -28       0   0   0
+kick      52     -7  -1   2    -16   0   0   0 -20     13   6 -12     15  11  16     -10  32  66       0   0   0
+kick      62     -7  -1   3    -13   0   0   0 -16     11   5 -10     13   9  13      -9  26  42       0   0   0
+kick      85     -1   0   0      0   0   0   0   0      0   0   0      0   0   0      -2   5   5       0   0   0
+hop      held     5   0   0      8   0   0   0   0     10  10  10     10  10  10      -3   0   0      -3  22 -20
+hop      high     0  11   0      0   0   0   0   0    2.5  -5   1    2.5  -5   1       0  11   0       0  11   0
+hop      low      0  -6   0      0   0   0   0   0   -2.5   5  -1   -2.5   5  -1       0   0   0       0   0   0
+jump      27      0 -22  -8     55   0   0   0   0      5   6 -28      5   6 -28       0   0   0       0   0   0
+jump      42      0   2   1     -5   0   0   0   0      5  22  34      5  22  34       0   0   0       0   0   0
+jump      55      0  30   0      0   0   0   0   0      6  72  16      6  72  16       0  27   0       0  27   0
+jump      68      0  -2  -1      5   0   0   0   0      6  40  22      6  40  22       0   0   0       0   0   0
+jump      77      0 -15  -6     38   0   0   0   0      6  22  28      6  22  28       0   0   0       0   0   0
+punch     28      0   1  -5     -6   0   0   0 -22      2  26  -2     -6  26  18       0   0   0       0   0   0
+punch     45      0  -2  13     15   0   0   0  55    -16  46  42     -5  25  16       0   0   0       0   0  16
+punch     58      0  -2  12     14   0   0   0  50    -13  41  36     -4  24  14       0   0   0       0   0  14
+struck    42      0   0   0      0   0   0   0   0      0   0   0      0   0   0       0   0   0       0   0   0
+struck    58      3  -3 -14    -22   0 -45   0 -25      6  20  18      6  20  18       0   0 -20       0   0   0
+struck    75      2  -2 -11    -18   0 -36   0 -20      5  16  14      5  16  14       0   0 -16       0   0   0
+shake    held     0   0   0     10   0   0   0  15    -13  18  28      0   0   0       0   0   8       0   0   0
+shake    give     0   0   0      0   0   0   0   0      0   3   0      0   0   0       0   0   0       0   0   0
+shake    high     0   0   0      0   0   0   0   0      0 4.5   0      0   0   0       0   0   0       0   0   0
+shake    meet     0   0   0      0   0   0   0   0      0  97   0      0   0   0       0   0   0       0   0   0
+"""
+PARTS = np.cumsum([3, 5, 3, 3, 3])  # where a pose is split
+ROWS = {}  # {name: {percent or word: pose (20,), in metres and radians}}
+for _name, _when, *_numbers in map(str.split, POSES.strip().split("\n")[1:]):
+    ROWS.setdefault(_name, {})[int(_when) if _when.isdigit() else _when] = np.array(_numbers, float) / 100
+# NTU's number: rows of each who takes part, and the seconds that it takes or, of what is kept up, swings a second.
+ACTIONS = {
+    6: (("pick",), 2.4), 8: (("sit",), 1.6), 9: (("rise",), 1.6), 10: (("clap",), 2.3), 23: (("wave",), 1.6),
+    24: (("kick",), 1.5), 26: (("hop",), 2), 27: (("jump",), 1.7), 50: (("punch", "struck"), 1.6), 58: (("shake", "shake"), 2.2),
+}  # fmt: skip
+PAIRS = tuple(action for action, (roles, _) in ACTIONS.items() if len(roles) == 2)
 
 # What stays the same of a person: bone lengths (25,) in metres, three factors, the skilled hand (1 right, -1 left).
 Body = namedtuple("Body", "bones size tempo amplitude hand")
@@ -67,15 +94,14 @@ def drift(rng, frames, shape=(), hertz=(0.2, 0.8)):
     return np.sqrt(2 / 3) * np.cos(2 * np.pi * frequency * time + phase).sum(1)
 
 
-def keys(phase, *points):
-    """Values (T,D) at `phase` (T,) of the smooth curve through (phase, D values) that turns nowhere else (monotone)."""
-    at, value = np.array([p for p, _ in points]), np.array([v for _, v in points], float)
-    width = np.diff(at)[:, None]
+def keys(phase, at, value):
+    """Values (T,D) at `phase` (T,) of the smooth curve through `value` (K,D) at `at` (K,) that turns nowhere else (monotone)."""
+    value, width = np.asarray(value, float), np.diff(at)[:, None]
     slope = np.diff(value, axis=0) / width
     before, after, tangent = slope[:-1], slope[1:], np.zeros_like(value)
     np.divide(2 * before * after, before + after, out=tangent[1:-1], where=before * after > 0)
     i = np.clip(np.searchsorted(at, phase, "right") - 1, 0, len(at) - 2)
-    s = np.clip((phase - at[i])[:, None] / width[i], 0, 1)
+    s = np.clip((phase - np.array(at)[i])[:, None] / width[i], 0, 1)
     curve = value[i] + (3 - 2 * s) * s * s * (value[i + 1] - value[i])
     return curve + width[i] * s * (1 - s) * ((1 - s) * tangent[i] - s * tangent[i + 1])
 
@@ -97,26 +123,31 @@ class Clip:
     def hold(self):
         """Weight (T,1) of what is kept up: rises to 1 near the start, falls near the end; either may be cut off."""
         begin, end = self.rng.uniform((-0.12, 0.88), (0.10, 1.12))
-        return keys(np.linspace(0, 1, self.frames), (begin, [0]), (begin + 0.16, [1]), (end - 0.16, [1]), (end, [0]))
+        return keys(np.linspace(0, 1, self.frames), (begin, begin + 0.16, end - 0.16, end), [[0], [1], [1], [0]])
 
     def beat(self, hertz):
         """A swing (T,1) from -1 to 1 and back, in a rhythm that is not quite steady."""
         pace = hertz * self.leader.tempo * (1 + 0.06 * drift(self.rng, self.frames, (1,)))
         return np.sin(self.rng.uniform(0, 2 * np.pi) + 2 * np.pi * np.cumsum(pace, 0) / RATE)
 
+    def standing(self):
+        """Poses (T,20) of one who stands there quietly."""
+        pose, sway, place = ROWS["stand"].values()
+        return pose + sway * drift(self.rng, self.frames, (20,)) + place * self.rng.standard_normal(20)
 
-class Pose:
-    """What one body does over time; it starts as quiet standing with a little sway."""
-
-    def __init__(self, clip, body):
-        rng, frames = clip.rng, clip.frames
-        self.body = body
-        self.pelvis = drift(rng, frames, (3,)) * (0.010, 0.002, 0.010)  # (T,3), from where it stands
-        self.wrist = np.stack([WRIST + 0.012 * drift(rng, frames, (3,)) for _ in range(2)])  # (2,T,3), from the shoulder
-        self.ankle = np.tile(ANKLE + rng.normal(0, 0.02, (2, 1, 3)) * (1, 0, 1), (frames, 1))  # (2,T,3), from the floor
-        # (T,5), radians: the trunk leans forward, upper back and head more so; the trunk leans to the skilled side, and
-        # twists that shoulder forward
-        self.trunk = 0.025 * drift(rng, frames, (5,)) + (0, 0.06, 0.05, 0, 0)
+    def moves(self, roles, pace, people):
+        """What an action adds to standing, (T,20) for each who takes part."""
+        first, strength, mean_size = ROWS[roles[0]], self.leader.amplitude, np.mean([body.size for body in people])
+        if "held" not in first:
+            phase, nothing = 100 * self.event(pace), np.zeros(20)
+            curves = [{0: nothing, **ROWS[name]} for name in roles]
+            return [
+                strength * keys(phase, *zip(*{**curve, 100: curve.get(100, nothing)}.items(), strict=True)) for curve in curves
+            ]
+        up, beat, high = self.hold(), self.beat(pace), first["high"]
+        swing = strength * (beat.clip(0) * high - beat.clip(None, 0) * first.get("low", -high))
+        held = first["held"] + self.rng.uniform(-1, 1) * first.get("give", 0)
+        return [up * (held + swing + (mean_size / body.size - 1) * first.get("meet", 0)) for body in people]
 
 
 def unit(vector):
@@ -136,10 +167,11 @@ def reach(root, target, upper, lower, pole):
     return root + axis * along + across(pole, axis) * np.sqrt(upper**2 - along**2), root + axis * distance
 
 
-def joints(pose):
+def joints(poses, body):
     """Joint positions (T,25,3) in metres: x to the person's right, y up from the floor, z backward; it stands at 0."""
-    body, bones, place = pose.body, pose.body.bones, np.empty((len(pose.pelvis), 25, 3))
-    lean, curl, nod, tilt, twist = pose.trunk.T[..., None]
+    bones, place = body.bones, np.empty((len(poses), 25, 3))
+    pelvis, trunk, *limbs = np.split(poses, PARTS, axis=1)
+    lean, curl, nod, tilt, twist = trunk.T[..., None]
 
     def spine(angle):
         return np.cos(tilt) * np.concatenate([body.hand * np.tan(tilt), np.cos(angle), np.sin(angle)], -1)
@@ -149,8 +181,8 @@ def joints(pose):
 
     lower, upper = spine(lean), spine(lean + curl)
     shoulders, hips = right(twist, upper), right(0.4 * twist, lower)
-    standing = 0.995 * min(bones[13] + bones[14], bones[17] + bones[18]) + (ANKLE[1] + 0.03) * body.size
-    place[:, 0] = pose.pelvis * (body.hand, 1, 1) * body.size + standing * UP
+    standing = 0.995 * min(bones[13] + bones[14], bones[17] + bones[18]) + 0.11 * body.size  # ankles are 8 cm up, hips hang 3
+    place[:, 0] = pelvis * (body.hand, 1, 1) * body.size + (0, standing, 0)
     for joint, below, bone in (
         (1, 0, bones[0] * lower),
         (20, 1, bones[20] * upper),
@@ -161,7 +193,7 @@ def joints(pose):
     for sign, (shoulder, elbow, wrist, hand, tip, thumb), (hip, knee, ankle, foot) in SIDES:
         limb, outward = int(sign != body.hand), (sign * body.size, body.size, body.size)
         place[:, shoulder] = root = place[:, 20] + bones[shoulder] * unit(sign * shoulders - 0.3 * upper)
-        goal = root + pose.wrist[limb] * outward
+        goal = root + limbs[limb] * outward
         place[:, elbow], place[:, wrist] = reach(root, goal, bones[elbow], bones[wrist], (0.5 * sign, -0.6, -0.5))
         forearm = unit(place[:, wrist] - place[:, elbow])
         inward = across((-0.3 * sign, 0.6, 0.7), forearm)
@@ -169,126 +201,11 @@ def joints(pose):
         place[:, thumb] = place[:, hand] + bones[thumb] * unit(0.4 * forearm + inward)
         place[:, tip] = place[:, thumb] + bones[tip] * unit(forearm - 0.3 * inward)
         place[:, hip] = root = place[:, 0] + bones[hip] * unit(sign * hips - 0.5 * lower)
-        goal = pose.ankle[limb] * outward
+        goal = limbs[2 + limb] * outward
         place[:, knee], place[:, ankle] = reach(root, goal, bones[knee], bones[ankle], (0.15 * sign, 0.2, 1))
         shin = unit(place[:, ankle] - place[:, knee])
         place[:, foot] = place[:, ankle] + bones[foot] * unit(across((0.25 * sign, 0, 1), shin) + 0.5 * shin)
     return place * (1, 1, -1)
-
-
-# The actions: each adds to quiet standing what its people do in one clip.
-def pick_up(clip, pose):
-    phase = clip.event(2.4)
-    stoop = keys(phase, (0, [0]), (0.42, [1]), (0.52, [1]), (0.9, [0]), (1, [0]))
-    pose.pelvis += stoop * (0, -0.30 * clip.leader.amplitude, -0.16)
-    pose.trunk += stoop * (1, 0.5, -0.2, 0, 0)
-    pose.ankle[0] += stoop * (0.02, 0, 0.10)
-    pose.wrist[0] += keys(phase, (0, (0, 0, 0)), (0.42, (-0.06, -0.02, 0.08)), (0.55, (-0.06, 0, 0.06)), (0.9, (-0.08, 0.2, 0.2)))
-    pose.wrist[1] += stoop * (0.02, 0.10, 0.06)
-
-
-def sit_down(clip, pose, points=((0, [0]), (1, [1]))):
-    seated = keys(clip.event(1.6), *points)
-    passing = np.sin(np.pi * seated)  # the trunk dips forward on the way
-    pose.pelvis += seated * (0, -0.37, -0.30) + passing * (0, 0.02, 0.02)
-    pose.trunk[:, :1] += 0.55 * clip.leader.amplitude * passing + 0.04 * seated
-    pose.wrist += seated * (0, 0.07, 0.16) + passing * (0.03, 0.03, 0.10)
-
-
-def stand_up(clip, pose):
-    sit_down(clip, pose, ((0, [1]), (1, [0])))
-
-
-def clap(clip, pose):
-    spread = 0.13 * clip.leader.amplitude * (0.5 + 0.5 * clip.beat(2.3))
-    pose.wrist += clip.hold() * ((-0.155, clip.rng.uniform(0.16, 0.28), 0.24) + spread * (1, 0, 0.1))
-
-
-def wave(clip, pose):
-    up, swing = clip.hold(), 0.13 * clip.leader.amplitude * clip.beat(1.6)
-    pose.wrist[0] += up * ((0.14, clip.rng.uniform(0.60, 0.68), 0.10) + swing * (1, -0.15, 0))
-    pose.trunk += up * (0, 0, 0, -0.05, 0)
-
-
-def kick(clip, pose):
-    phase, far = clip.event(1.5), clip.leader.amplitude
-    swing = keys(phase, (0, [0]), (0.3, [-1]), (0.52, [1]), (0.85, [0]), (1, [0]))
-    pose.ankle[0] += keys(
-        phase,
-        (0, (0, 0, 0)),
-        (0.3, (-0.02, 0.14, -0.28)),
-        (0.52, (-0.10, 0.32 * far, 0.66 * far)),
-        (0.62, (-0.09, 0.26, 0.42)),
-        (0.85, (-0.02, 0.05, 0.05)),
-        (1, (0, 0, 0)),
-    )
-    pose.pelvis += keys(phase, (0, (0, 0, 0)), (0.25, (-0.07, -0.02, -0.02)), (0.6, (-0.07, -0.01, 0.03)), (1, (0, 0, 0)))
-    pose.trunk += swing * (-0.16, 0, 0, 0, -0.2)
-    pose.wrist[0] += swing * (0.05, 0, -0.12) + abs(swing) * (0.08, 0.06, 0)
-    pose.wrist[1] += swing * (0.05, 0.05, 0.16) + abs(swing) * (0.10, 0.06, 0)
-
-
-def hop(clip, pose):
-    up, bounce, height = clip.hold(), clip.beat(2), 0.11 * clip.leader.amplitude
-    flight = up * np.maximum(bounce, 0) * height * UP
-    pose.pelvis += up * ((0.05, 0, 0) + np.minimum(bounce, 0) * 0.06 * UP) + flight
-    pose.ankle += up * (-0.03, 0, 0) + flight
-    pose.ankle[1] += up * (0, 0.22, -0.20)
-    pose.trunk += up * (0.08, 0, 0, 0, 0)
-    pose.wrist += up * ((0.10, 0.10, 0.10) + bounce * (0.025, -0.05, 0.015))
-
-
-def jump(clip, pose):
-    phase = clip.event(1.7)
-    crouch = keys(phase, (0, [0]), (0.28, [1]), (0.42, [-0.1]), (0.68, [0.1]), (0.78, [0.7]), (1, [0]))
-    flight = 0.30 * clip.leader.amplitude * np.maximum(1 - ((phase[:, None] - 0.55) / 0.13) ** 2, 0) * UP
-    pose.pelvis += crouch * (0, -0.22, -0.08) + flight
-    pose.ankle += 0.9 * flight
-    pose.trunk += crouch * (0.55, 0, 0, 0, 0)
-    pose.wrist += keys(
-        phase,
-        (0, (0, 0, 0)),
-        (0.25, (0.05, 0.06, -0.28)),
-        (0.42, (0.05, 0.22, 0.34)),
-        (0.57, (0.06, 0.72, 0.16)),
-        (0.74, (0.06, 0.22, 0.28)),
-        (1, (0, 0, 0)),
-    )
-
-
-def punch(clip, pose, struck):
-    phase, hard = clip.event(1.6), clip.leader.amplitude
-    drive = keys(phase, (0, [0]), (0.28, [-0.4]), (0.45, [1]), (0.6, [0.9]), (1, [0]))
-    pose.wrist[0] += keys(
-        phase,
-        (0, (0, 0, 0)),
-        (0.28, (0.02, 0.26, -0.02)),
-        (0.45, (-0.16, 0.46, 0.42)),
-        (0.55, (-0.14, 0.42, 0.38)),
-        (1, (0, 0, 0)),
-    )
-    pose.wrist[1] += keys(phase, (0, (0, 0, 0)), (0.28, (-0.06, 0.26, 0.18)), (0.6, (-0.04, 0.24, 0.14)), (1, (0, 0, 0)))
-    pose.pelvis += drive * (0, -0.02, 0.13 * hard)
-    pose.ankle[1] += np.maximum(drive, 0) * (0, 0, 0.16)
-    pose.trunk += drive * (0.15, 0, 0, 0, 0.55 * hard)
-    blow = keys(phase, (0.42, [0]), (0.58, [1]), (0.75, [0.8]), (1, [0.1]))
-    struck.pelvis += blow * (0.03, -0.03, -0.14)
-    struck.ankle[0] += blow * (0, 0, -0.20)
-    struck.trunk += blow * (-0.22 * hard, 0, -0.45 * hard, 0, -0.25)
-    struck.wrist += blow * (0.06, 0.20, 0.18)
-
-
-def shake_hands(clip, *poses):
-    hold, pump = clip.hold(), 0.045 * clip.leader.amplitude * clip.beat(2.2)
-    height = clip.rng.uniform(0.94, 1) * np.mean([pose.body.size for pose in poses])  # metres; shoulders: 1.21 sizes
-    for pose in poses:
-        pose.wrist[0] += hold * ((-0.13, height / pose.body.size - 1.21 - WRIST[1], 0.28) + pump * UP)
-        pose.trunk += hold * (0.10, 0, 0, 0, 0.15)
-        pose.ankle[0] += hold * (0, 0, 0.08)
-
-
-ACTIONS = {6: pick_up, 8: sit_down, 9: stand_up, 10: clap, 23: wave, 24: kick, 26: hop, 27: jump, 50: punch, 58: shake_hands}
-PAIRS = (50, 58)
 
 
 def turn(place, angle):
@@ -302,14 +219,13 @@ def perform(action, frames, leader, other, rng):
 
     Alone the leader faces -z; two people face each other along x, a step apart, the leader on either side.
     """
-    clip = Clip(frames, leader, rng)
-    people = (leader, other) if action in PAIRS else (leader,)
+    roles, pace = ACTIONS[action]
+    clip, people = Clip(frames, leader, rng), (leader, other)[: len(roles)]
     if action == 58:  # whoever shakes hands gives the right one
         people = [body._replace(hand=1) for body in people]
-    poses = [Pose(clip, body) for body in people]
-    ACTIONS[action](clip, *poses)
-    places = [joints(pose) for pose in poses]
+    moves = clip.moves(roles, pace, people)
+    places = [joints(clip.standing() + move, body) for move, body in zip(moves, people, strict=True)]
     if action in PAIRS:
-        side, away = rng.choice((-1, 1)), 0.22 * (leader.size + other.size) * ACROSS
+        side, away = rng.choice((-1, 1)), 0.22 * (leader.size + other.size) * np.array([1, 0, 0])
         places = [turn(place, way * np.pi / 2) + way * away for place, way in zip(places, (side, -side), strict=True)]
     return places
