@@ -44,7 +44,7 @@ tipc: venv  ## the TIPC chain on synthetic data, on the CPU: lite_train_lite_inf
 	done
 
 alignment: venv  ## compare with outputs of the published code: GOLDEN=DIR WEIGHTS=FILE
-	@$(RUN) tools/alignment.py --golden $(GOLDEN) --weights $(WEIGHTS)
+	@$(RUN) benchmarks/alignment.py --golden $(GOLDEN) --weights $(WEIGHTS)
 
 lint: venv  ## ruff
 	@$(VENV)/bin/ruff check .

@@ -24,8 +24,10 @@ JOB += ("report", "save_figures", "save_inference_dir")  # keys that say what to
 
 
 class Parser(argparse.ArgumentParser):
+    """A command line whose mistakes are one line, as all others are."""
+
     def error(self, message):
-        raise UserError(f"{message}; see python main.py --help")
+        raise UserError(f"{message}; see python {self.prog} --help")
 
 
 def make_parser():

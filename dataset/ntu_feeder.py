@@ -2,13 +2,14 @@
 
 import math
 import os
+import pickle
 import threading
 import tokenize
 from pathlib import Path
 
 import numpy as np
 
-from utils import UserError, load_pickle
+from utils import UserError, load_pickle, replacing
 
 from .features import branch_features
 
@@ -78,6 +79,19 @@ def load_labels(path):
     if not all(isinstance(number, (int, np.integer)) and 0 <= number < 2**31 for number in (*labels, *lengths)):
         raise UserError(f"{path}: labels and lengths must be whole numbers from 0")
     return ([name.replace("\\", "/").rsplit("/", 1)[-1] for name in names], [int(x) for x in labels], [int(x) for x in lengths])
+
+
+def write_split(paths, shape, samples, labels):
+    """Write a split's (data, label) files, both or neither: samples (C, T, V, M), `shape` of all, (names, labels, lengths).
+
+    Samples are taken one by one, so that memory stays flat, and the three lists after the last of them.
+    """
+    with replacing(paths[1]) as label_file, replacing(paths[0]) as data_file:
+        with open(data_file, "wb") as file:
+            np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
+            for sample in samples:
+                file.write(sample.astype("<f4").tobytes())
+        label_file.write_bytes(pickle.dumps(tuple(map(list, labels)), 4))
 
 
 class NTUFeeder:

@@ -4,7 +4,6 @@ python dataset/tiny_data_gen.py --source_path data/npy_dataset --save_dir data/n
 """
 
 import argparse
-import pickle
 import sys
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from dataset.ntu_feeder import SampleFile, load_labels, split_paths
+from dataset.ntu_feeder import SampleFile, load_labels, split_paths, write_split
 from utils import UserError, replacing, run_command
 
 MARK = "tiny.txt"  # stands in the folders that this command made, and only there does it replace files
@@ -26,17 +25,6 @@ def load_split(paths):
     if not 0 < count == len(labels[0]):
         raise UserError(f"{paths[1]}: names {len(labels[0])} samples, {paths[0]} holds {count}; generate them anew")
     return data, labels
-
-
-def write_split(paths, data, labels, chosen):
-    """Write the samples `chosen` as one split: both files, or neither."""
-    header = {"descr": "<f4", "fortran_order": False, "shape": (len(chosen), *data.shape[1:])}
-    with replacing(paths[1]) as label_file, replacing(paths[0]) as data_file:
-        with open(data_file, "wb") as file:
-            np.lib.format.write_array_header_1_0(file, header)
-            for i in chosen:
-                file.write(data.read([i]).tobytes())
-        label_file.write_bytes(pickle.dumps(tuple([part[i] for i in chosen] for part in labels)))
 
 
 def cut(source_path, save_dir, *, mode="train", data_num=80, dataset="ntu-xsub", transform=False, seed=1):
@@ -63,7 +51,8 @@ def cut(source_path, save_dir, *, mode="train", data_num=80, dataset="ntu-xsub",
     for split, (data, labels) in loaded.items():
         rng = np.random.default_rng((seed, list(SPLITS).index(split)))
         chosen = np.sort(rng.permutation(data.shape[0])[:data_num])
-        write_split(target[split], data, labels, chosen)
+        samples, columns = (data.read([i]) for i in chosen), ([part[i] for i in chosen] for part in labels)
+        write_split(target[split], (len(chosen), *data.shape[1:]), samples, columns)
         counts[split] = len(chosen), data.shape[0]
     return counts
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from conftest import GOLDEN
 
-from tools import alignment
+from benchmarks import alignment
 from utils import UserError
 
 

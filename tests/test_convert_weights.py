@@ -25,9 +25,9 @@ STORAGES = {"float32": "FloatStorage", "float64": "DoubleStorage", "float16": "H
 class TorchPickler(pickle.Pickler):
     """Pickles NumPy arrays as torch.save does tensors, views as views of one storage; `storages` are left outside."""
 
-    def __init__(self, file, old):
+    def __init__(self, file):
         super().__init__(file, protocol=2)
-        self.old, self.storages = old, {}
+        self.storages = {}
 
     def reducer_override(self, value):
         if not isinstance(value, np.ndarray):
@@ -43,7 +43,7 @@ class TorchPickler(pickle.Pickler):
             return None
         key = str(self.storages.setdefault(id(value.whole), (len(self.storages), value.whole))[0])
         kind = getattr(sys.modules["torch"], STORAGES[str(value.whole.dtype)])
-        return ("storage", kind, key, "cpu", value.whole.size, *([None] if self.old else []))
+        return ("storage", kind, key, "cpu", value.whole.size)
 
 
 class Storage:
@@ -53,7 +53,7 @@ class Storage:
 
 @pytest.fixture
 def torch_save(monkeypatch):
-    """torch_save(value, path, old=False): a file as PyTorch since 1.6 writes it, or before."""
+    """torch_save(value, path): a file as PyTorch since 1.6 writes it."""
     module, utils = types.ModuleType("torch"), types.ModuleType("torch._utils")
     utils._rebuild_tensor_v2 = types.FunctionType(compile("0", "", "eval"), {}, "_rebuild_tensor_v2")
     utils._rebuild_tensor_v2.__module__ = "torch._utils"
@@ -63,32 +63,21 @@ def torch_save(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", module)
     monkeypatch.setitem(sys.modules, "torch._utils", utils)
 
-    def save(value, path, old=False):
+    def save(value, path):
         file = io.BytesIO()
-        pickler = TorchPickler(file, old)
+        pickler = TorchPickler(file)
         pickler.dump(value)
-        contents = [whole.tobytes() for _, whole in pickler.storages.values()]
-        if not old:
-            with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-                archive.writestr("archive/data.pkl", file.getvalue())
-                archive.writestr("archive/byteorder", "little")
-                for number, content in enumerate(contents):
-                    archive.writestr(f"archive/data/{number}", content)
-            return path
-        with open(path, "wb") as target:
-            for part in (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}):
-                pickle.dump(part, target, 2)
-            target.write(file.getvalue())
-            pickle.dump([str(number) for number in range(len(contents))], target, 2)
-            for content, (_, whole) in zip(contents, pickler.storages.values(), strict=True):
-                target.write(whole.size.to_bytes(8, "little") + content)
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+            archive.writestr("archive/data.pkl", file.getvalue())
+            archive.writestr("archive/byteorder", "little")
+            for number, whole in pickler.storages.values():
+                archive.writestr(f"archive/data/{number}", whole.tobytes())
         return path
 
     return save
 
 
-@pytest.mark.parametrize("old", [False, True])
-def test_tensors_of_both_formats_are_read_as_stored(torch_save, tmp_path, old):
+def test_tensors_are_read_as_stored(torch_save, tmp_path):
     base = np.arange(24, dtype="float32")
     values = {
         "whole": base,
@@ -99,10 +88,10 @@ def test_tensors_of_both_formats_are_read_as_stored(torch_save, tmp_path, old):
         "half": np.ones((2, 0), "float16"),
         "double": np.full((2, 1, 3), 0.5),
     }
-    read = load_torch(torch_save({"model": values, "epoch": 3, "best": {"acc": 0.5}}, tmp_path / "a.pth.tar", old))
+    read = load_torch(torch_save({"model": values, "epoch": 3, "best": {"acc": 0.5}}, tmp_path / "a.pth.tar"))
     assert (read["epoch"], read["best"]) == (3, {"acc": 0.5})
     for name, value in values.items():
-        array = read["model"][name].array()
+        array = read["model"][name]
         assert array.dtype == value.dtype and array.shape == value.shape
         np.testing.assert_array_equal(array, value)
 
@@ -141,11 +130,10 @@ def check_same(path, model, config):
         np.testing.assert_array_equal(other.state_dict()[name].numpy(), tensor.numpy(), err_msg=name)
 
 
-@pytest.mark.parametrize("old", [False, True])
-def test_a_checkpoint_of_the_authors_form_becomes_ours(torch_save, small, tmp_path, old):
+def test_a_checkpoint_of_the_authors_form_becomes_ours(torch_save, small, tmp_path):
     config, model, _ = small
     state = {"model": as_torch(model), "optimizer": {"state": {}, "param_groups": [{"lr": 0.1}]}, "epoch": 69}
-    source = torch_save(state, tmp_path / "2001.pth.tar", old)
+    source = torch_save(state, tmp_path / "2001.pth.tar")
     lines = []
     convert(source, tmp_path / "ours.pdparams", config, lines.append)
     check_same(tmp_path / "ours.pdparams", model, config)
@@ -268,9 +256,15 @@ def test_a_hostile_or_damaged_file_is_one_clear_error(name, torch_save, tmp_path
     assert "\n" not in str(error.value) and not (tmp_path / "ran").exists()
 
 
-@pytest.mark.parametrize("old", [False, True])
-def test_a_file_cut_anywhere_is_refused(torch_save, tmp_path, old):
-    path = torch_save({"model": {"w": np.ones((2, 3), "float32"), "b": np.zeros(4)}}, tmp_path / "a.pth", old)
+def test_a_file_of_pytorch_before_1_6_says_what_to_do(tmp_path):
+    parts = (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}, {}, [])
+    (tmp_path / "a.pth").write_bytes(b"".join(pickle.dumps(part, 2) for part in parts))
+    with pytest.raises(UserError, match=r"a\.pth: saved by PyTorch before 1\.6.*load and save it with a newer one"):
+        read_weights(tmp_path / "a.pth")
+
+
+def test_a_file_cut_anywhere_is_refused(torch_save, tmp_path):
+    path = torch_save({"model": {"w": np.ones((2, 3), "float32"), "b": np.zeros(4)}}, tmp_path / "a.pth")
     whole = path.read_bytes()
     assert len(read_weights(path)) == 2
     for length in [*range(0, len(whole), 7), len(whole) - 1]:
@@ -292,8 +286,7 @@ def test_torch_is_not_imported():
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("old", [False, True])
-def test_what_pytorch_itself_writes_is_read(published, tmp_path, old):
+def test_what_pytorch_itself_writes_is_read(published, tmp_path):
     torch = pytest.importorskip("torch")
     weights = weight_arrays({"model": load_pickle(published)["model"]})
     words = {"_mean": "running_mean", "_variance": "running_var"}
@@ -301,7 +294,7 @@ def test_what_pytorch_itself_writes_is_read(published, tmp_path, old):
     for name, value in weights.items():
         *layer, last = name.split(".")
         state[".".join(["module", *layer, words.get(last, last)])] = torch.nn.Parameter(torch.from_numpy(value.copy()), False)
-    torch.save({"model": state, "best_state": {"cm": np.eye(60)}}, tmp_path / "a.pth.tar", _use_new_zipfile_serialization=not old)
+    torch.save({"model": state, "best_state": {"cm": np.eye(60)}}, tmp_path / "a.pth.tar")
     convert(tmp_path / "a.pth.tar", tmp_path / "b.pdparams", load_config("2001"), lambda line: None)
     for name, value in weight_arrays(read_checkpoint(tmp_path / "b.pdparams")).items():
         np.testing.assert_array_equal(value, weights[name], err_msg=name)

@@ -4,21 +4,21 @@ SOURCE/train/CLASS/NAME.npy and SOURCE/eval/CLASS/NAME.npy (or .json): CLASS is 
 bodies x joints x coordinates; in .npy files of one body that axis may be left out, in JSON each frame may have its own number.
 """
 
-import argparse
 import io
 import json
-import pickle
 import sys
+from argparse import RawDescriptionHelpFormatter
 from pathlib import Path
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from configs.command_line import Parser
 from configs.schema import DATASETS, load_config
 from dataset.actions import read_names
 from dataset.graph import NTU
-from dataset.ntu_feeder import DAMAGE, split_paths
+from dataset.ntu_feeder import DAMAGE, split_paths, write_split
 from generator import replacing_folder
 from reader.splits import SPLITS
 from utils import UserError, read_bytes, run_command
@@ -72,25 +72,15 @@ def read_sample(path, num_person, num_joints, num_channel):
     return sample
 
 
-def write_split(samples, data_path, label_path, shape):
-    """Write {split}_data.npy and {split}_label.pkl; returns how many samples were longer than T and are cut.
-
-    `samples` is [(path, label)], `shape` the stored (C, T, V, M): shorter samples are padded with zeros.
-    """
+def stored(samples, shape, lengths):
+    """Yield samples [(path, label)] as (C, T, V, M): longer ones cut, shorter ones padded; `lengths` takes their lengths."""
     C, T, V, M = shape
-    lengths = []
-    with open(data_path, "wb") as file:
-        header = {"descr": "<f4", "fortran_order": False, "shape": (len(samples), *shape)}
-        np.lib.format.write_array_header_1_0(file, header)
-        for path, _ in samples:
-            frames = read_sample(path, M, V, C)
-            stored = np.zeros(shape, "<f4")
-            stored[:, : len(frames)] = frames[:T].transpose(3, 0, 2, 1)
-            file.write(stored.tobytes())
-            lengths.append(len(frames))
-    names, labels = [path.stem for path, _ in samples], [label for _, label in samples]
-    label_path.write_bytes(pickle.dumps((names, labels, [min(length, T) for length in lengths]), 4))
-    return sum(length > T for length in lengths)
+    for path, _ in samples:
+        frames = read_sample(path, M, V, C)
+        lengths.append(len(frames))
+        sample = np.zeros(shape, "float32")
+        sample[:, : len(frames)] = frames[:T].transpose(3, 0, 2, 1)
+        yield sample
 
 
 def convert(source, config):
@@ -105,14 +95,19 @@ def convert(source, config):
     folder = split_paths(data.root_folder, data.transform, config.dataset, "train")[0].parent
     with replacing_folder(folder) as new:
         for split, chosen in samples.items():
-            cut = write_split(chosen, new / f"{split}_data.npy", new / f"{split}_label.pkl", shape)
-            used = f"{len({label for _, label in chosen})} of {len(classes)} classes"
-            report.append(f"{split}: {len(chosen)} samples of {used}, {cut} cut to {shape[1]} frames")
+            files = [new / path.name for path in split_paths(data.root_folder, data.transform, config.dataset, split)]
+            names, labels, lengths = [path.stem for path, _ in chosen], [label for _, label in chosen], []
+            columns = names, labels, (min(length, data.num_frame) for length in lengths)  # taken when all are read
+            write_split(files, (len(chosen), *shape), stored(chosen, shape, lengths), columns)
+            used, cut = len(set(labels)), sum(length > data.num_frame for length in lengths)
+            report.append(
+                f"{split}: {len(chosen)} samples of {used} of {len(classes)} classes, {cut} cut to {data.num_frame} frames"
+            )
     return [*report, f"Written: {folder}"]
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(prog="tools/convert_arrays.py", description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("source", help="folder with train/CLASS/ and eval/CLASS/")
     parser.add_argument("-c", "--config", required=True, help="YAML file with dataset: custom-NAME")
     options = parser.parse_args()

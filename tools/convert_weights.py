@@ -4,8 +4,9 @@ Reads PyTorch checkpoints (.pth.tar of the paper's authors' code), those of othe
 .pdparams or .safetensors. Every name is reported: mapped, missing or unexpected; nothing is written unless all fit.
 """
 
-import argparse
 import sys
+import zipfile
+from argparse import RawDescriptionHelpFormatter
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +15,16 @@ from safetensors.numpy import load_file, save_file
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from configs.command_line import Parser
 from configs.schema import load_config
-from tools.torch_file import Tensor, is_torch_file, load_torch
+from tools.torch_file import load_torch
 from utils import UserError, load_pickle, printable, replacing, run_command, start_paddle
 
 HOLDERS = ("model", "state_dict", "model_state_dict", "net", "network")  # keys under which files keep their weights
 WRAPPERS = {"module", "model", "net", "network", "backbone", "_layers"}  # what wrappers put before names
 OUR_WORDS = {"running_mean": "_mean", "running_var": "_variance"}
 UNUSED = "num_batches_tracked"  # PyTorch's count of batches, which nothing here depends on
+BEFORE_1_6 = 0x1950A86A20F9469CFC6C  # the number that PyTorch's older files begin with
 
 
 def read_weights(path):
@@ -32,20 +35,18 @@ def read_weights(path):
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        content = load_torch(path) if is_torch_file(path) else load_pickle(path)
+        content = load_torch(path) if zipfile.is_zipfile(path) else load_pickle(path)
+        if type(content) is int and content == BEFORE_1_6:
+            raise UserError(f"{path}: saved by PyTorch before 1.6, or in its format; load and save it with a newer one")
         for _ in HOLDERS:  # a file could hold itself
             content = next((content[key] for key in HOLDERS if key in content), content)
-        return {str(name): array for name, value in content.items() if (array := _array(value)) is not None}
+        # Paddle writes (its own name, array); what is no array stands among the weights and is none
+        values = {
+            str(name): value[1] if isinstance(value, tuple) and len(value) == 2 else value for name, value in content.items()
+        }
+        return {name: value for name, value in values.items() if isinstance(value, np.ndarray) and value.dtype.kind in "fiub"}
     except (ValueError, TypeError, LookupError, AttributeError, OSError, SafetensorError) as error:
         raise UserError(f"{path}: holds no weights, or is damaged ({' '.join(str(error).split())})") from error
-
-
-def _array(value):
-    """The array of a tensor in a file, None for anything else that stands among them."""
-    if isinstance(value, Tensor):
-        return value.array()
-    value = value[1] if isinstance(value, tuple) and len(value) == 2 else value  # Paddle: (its own name, array)
-    return value if isinstance(value, np.ndarray) and value.dtype.kind in "fiub" else None
 
 
 def our_name(name):
@@ -114,7 +115,7 @@ def convert(source, target, config, report=print):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(prog="tools/convert_weights.py", description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("source", help=".pth.tar, .pth, .pdparams or .safetensors")
     parser.add_argument("target", help=".pdparams or .safetensors")
     parser.add_argument("-c", "--config", required=True, help="configuration of the network, an ID or a YAML file")

@@ -39,13 +39,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="fewer, shorter clips and epochs: under 2 minutes")
     quick = parser.parse_args().quick
-    start = time.time()
-    if (ROOT / FOLDER / "skeletons").exists():
-        shutil.rmtree(ROOT / FOLDER / "skeletons")  # made by this command before
+    start, motions = time.time(), f"{FOLDER}/skeletons"
+    shutil.rmtree(ROOT / motions, ignore_errors=True)  # made by this command before
     print("== Synthetic motions in NTU RGB+D's format: ten actions, three cameras, people of several sizes")
     performers, epochs = (6, 6) if quick else (10, 8)
-    files = write_demo(ROOT / FOLDER / "skeletons", performers=performers, frames=(40, 70))
-    print(f"{len(files)} files in {FOLDER}/skeletons")
+    files = write_demo(ROOT / motions, performers=performers, frames=(40, 70))
+    print(f"{len(files)} files in {motions}")
     settings = ["-c", "demo", "-np", "--scheduler_args.cosine.max_epoch", str(epochs)]
     if quick:
         settings += ["--dataset_args.ntu.num_frame", "32"]
@@ -54,14 +53,7 @@ def main():
     run("Train", "main.py", *settings)
     scored = run("Evaluate on people not seen in training", "main.py", *settings, "-e", "-pp", weights)
     run("Export", "main.py", *settings, "-ex", "-pp", weights, "--save_inference_dir", program)
-    answer = run(
-        "Recognise one file",
-        "infer.py",
-        "--model_file",
-        program,
-        "--data_file",
-        str(FOLDER / "skeletons" / f"{HELD_BACK}.skeleton"),
-    )
+    answer = run("Recognise one file", "infer.py", "--model_file", program, "--data_file", f"{motions}/{HELD_BACK}.skeleton")
     top1 = float(re.search(r"Top-1 accuracy: \d+/\d+\(([\d.]+)%\)", scored)[1])
     first = re.search(r"^A\d{3} .*", answer, re.M)[0]
     needed = 300 / len(ACTIONS) if quick else 90
@@ -69,7 +61,7 @@ def main():
 == Done in {time.time() - start:.0f} s. All scores here are of synthetic data and say nothing about NTU RGB+D.
 top-1 on unseen people: {top1:.2f} % (chance {100 / len(ACTIONS):.0f} %)
 {HELD_BACK} (hand waving) was recognised as: {first}
-motions {FOLDER}/skeletons, data set {FOLDER}/npy_dataset, runs {FOLDER}/workdir, weights {weights}, program {program}
+motions {motions}, data set {FOLDER}/npy_dataset, runs {FOLDER}/workdir, weights {weights}, program {program}
 next: get NTU RGB+D (README, "Data"), then python main.py -c 2001 -gd and python main.py -c 2001""")
     if top1 < needed:
         raise UserError(f"top-1 {top1:.2f} % is below the {needed:.0f} % that this demo must reach")

@@ -3,7 +3,6 @@
 python tools/demo_data.py --save_dir demo/skeletons
 """
 
-import argparse
 import itertools
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from configs.command_line import Parser
 from tools.demo_motion import ACTIONS, PARENT, Clip, draw_body, drift, joints, perform, turn
 from utils import UserError, replacing, run_command
 
@@ -130,39 +130,25 @@ def write_demo(save_dir, *, performers=10, repeats=1, seed=1, actions=tuple(ACTI
     for path in paths:
         if path.is_file() and BODY_ID.encode() not in path.read_bytes()[:2000]:
             raise UserError(f"{path}: not a file of this command, so it stays; choose another --save_dir")
-    texts = itertools.chain.from_iterable(sample_texts(seed, *sample, frames) for sample in files)
-    for path, text in zip(paths, texts, strict=True):
-        with replacing(path) as temporary:
-            temporary.write_bytes(text.encode())
+    for sample, three in files.items():
+        for path, text in zip(three, sample_texts(seed, *sample, frames), strict=True):
+            with replacing(path) as temporary:
+                temporary.write_bytes(text.encode())
     return paths
 
 
-class Parser(argparse.ArgumentParser):
-    def error(self, message):
-        raise UserError(f"{message}; see --help")
-
-
 def main():
-    parser = Parser(description="Write synthetic .skeleton files in the format of NTU RGB+D, for the demo.")
+    parser = Parser(prog="tools/demo_data.py", description=__doc__.split("\n")[0])
     parser.add_argument("--save_dir", required=True, help="folder to write into")
     parser.add_argument("--performers", type=int, default=10, help="number of people, P001 on (default 10)")
     parser.add_argument("--repeats", type=int, default=1, help="replications, R001 on (default 1)")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument(
-        "--actions",
-        type=int,
-        nargs="+",
-        default=tuple(ACTIONS),
-        metavar="A",
-        help=f"action numbers, of {' '.join(map(str, ACTIONS))} (default all)",
-    )
+    parser.add_argument("--actions", type=int, nargs="+", default=[*ACTIONS], metavar="A", help=f"of {[*ACTIONS]} (default all)")
     parser.add_argument("--frames", type=int, nargs=2, metavar=("LO", "HI"), help="of a file (default: like real ones)")
     options = parser.parse_args()
-    paths = write_demo(**vars(options))
-    print(
-        f"{len(paths)} synthetic .skeleton files ({len(set(options.actions))} actions, {options.performers} "
-        f"performers, 3 cameras, seed {options.seed}) in {options.save_dir}"
-    )
+    count, actions = len(write_demo(**vars(options))), len(set(options.actions))
+    made = f"{actions} actions, {options.performers} performers, {len(CAMERAS)} cameras, seed {options.seed}"
+    print(f"{count} synthetic .skeleton files ({made}) in {options.save_dir}")
 
 
 if __name__ == "__main__":

@@ -3,13 +3,15 @@
 python tools/ensemble.py J/scores.npz V/scores.npz B/scores.npz --weights 1 0.5 1
 """
 
-import argparse
-import math
 import sys
+from argparse import RawDescriptionHelpFormatter
 from pathlib import Path
+
+import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from configs.command_line import Parser
 from dataset.scores import Scores
 from utils import UserError, run_command
 
@@ -19,19 +21,16 @@ def combine(files, weights):
 
     Raises UserError where two files do not hold the same samples, labels and classes, or a sample stands twice in one.
     """
-    first, total = None, 0
-    for path, weight in zip(files, weights, strict=True):
-        scores = Scores.load(path)
+    loaded = [Scores.load(path) for path in files]
+    first, total = loaded[0], 0
+    for path, weight, scores in zip(files, weights, loaded, strict=True):
         row = {name: i for i, name in enumerate(scores.names)}
         if len(row) < len(scores.names):
             raise UserError(f"{path}: {len(scores.names) - len(row)} samples stand in it twice")
-        first = first or scores
-        strange = sorted(row.keys() ^ set(first.names))
-        if strange:
+        if strange := sorted(row.keys() ^ set(first.names)):
             raise UserError(f"{path} and {files[0]}: {len(strange)} samples are only in one of them, as {strange[0]!r}")
         order = [row[name] for name in first.names]
-        differing = [name for name, a, b in zip(first.names, first.labels, scores.labels[order], strict=True) if a != b]
-        if differing:
+        if differing := [first.names[i] for i in np.flatnonzero(first.labels != scores.labels[order])]:
             raise UserError(f"{path} and {files[0]}: labels of {len(differing)} samples differ, as of {differing[0]!r}")
         if scores.logits.shape != first.logits.shape:
             raise UserError(f"{path}: {scores.logits.shape[1]} classes, {files[0]} has {first.logits.shape[1]}")
@@ -41,18 +40,18 @@ def combine(files, weights):
 
 def describe(title, scores):
     """One line: hits among the one and the five highest logits."""
-    parts = [f"{(hits := scores.hits(k)).sum()}/{len(hits)} ({hits.mean():.2%})" for k in (1, 5)]
-    return f"{title}: Top-1 {parts[0]}, Top-5 {parts[1]}"
+    parts = [f"Top-{k} {(hits := scores.hits(k)).sum()}/{len(hits)} ({hits.mean():.2%})" for k in (1, 5)]
+    return f"{title}: {', '.join(parts)}"
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(prog="tools/ensemble.py", description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs="+", metavar="scores.npz")
     parser.add_argument("--weights", nargs="+", type=float, help="one for each file; default: all 1")
     parser.add_argument("--output", help="write the combined scores to this .npz file")
     options = parser.parse_args()
     weights = options.weights or [1.0] * len(options.files)
-    if len(weights) != len(options.files) or not all(map(math.isfinite, weights)):
+    if len(weights) != len(options.files) or not np.isfinite(weights).all():
         raise UserError(f"--weights {weights}: must be a number for each of the {len(options.files)} files")
     scores = combine(options.files, weights)
     for path, weight in zip(options.files, weights, strict=True):

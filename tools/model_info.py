@@ -4,7 +4,7 @@ import argparse
 import math
 import re
 import sys
-from dataclasses import dataclass
+from collections import Counter
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -37,44 +37,33 @@ follows that rule.
 """
 
 
-@dataclass
-class Cost:
-    """Operations of one forward pass, by kind."""
-
-    convolutions: int = 0
-    graph_products: int = 0
-    rest: int = 0  # what thop counts besides convolutions
-
-
 def count(model, data_shape):
-    """The Cost of one sample (I, C, T, V, M), from the shapes that its layers see in a forward pass on zeros."""
+    """Counter of one forward pass of a sample (I, C, T, V, M) on zeros: operations of "convolutions", "graph products", "rest".
+
+    The rest is what thop counts besides convolutions.
+    """
     import paddle
     from paddle import nn
 
     from model.layers import SpatialGraphConv
 
-    cost = Cost()
+    cost = Counter()
 
-    def add(layer, inputs, output):
-        outputs, conv = math.prod(output.shape), layer
-        if isinstance(layer, SpatialGraphConv):
-            outputs, conv = outputs * layer.num_hops, layer.gcn
-            cost.graph_products += outputs * output.shape[3]
-        elif isinstance(layer, nn.BatchNorm2D):
-            cost.rest += 2 * outputs
-        if isinstance(conv, nn.Conv2D | nn.Conv3D):
-            cost.convolutions += outputs * math.prod(conv.weight.shape[1:])
-            cost.rest += outputs * (conv.bias is not None)
+    def add(layer, _, output):
+        if isinstance(layer, nn.BatchNorm2D):
+            cost["rest"] += 2 * output.size
+        if isinstance(layer, SpatialGraphConv | nn.Conv2D | nn.Conv3D):
+            graph = isinstance(layer, SpatialGraphConv)
+            conv, outputs = (layer.gcn, output.size * layer.num_hops) if graph else (layer, output.size)
+            cost["convolutions"] += outputs * math.prod(conv.weight.shape[1:])
+            cost["graph products"] += outputs * output.shape[3] * graph
+            cost["rest"] += outputs * (conv.bias is not None)
 
-    hooks = [
-        layer.register_forward_post_hook(add)
-        for layer in model.sublayers()
-        if isinstance(layer, SpatialGraphConv | nn.BatchNorm2D | nn.Conv2D | nn.Conv3D)
-    ]
+    hooks = [layer.register_forward_post_hook(add) for layer in model.sublayers()]
     model.eval()
     with paddle.no_grad():
         features = model(paddle.zeros([1, *data_shape]))[1]
-    cost.rest += math.prod(features.shape)  # the last pooling
+    cost["rest"] += features.size  # the last pooling
     for hook in hooks:
         hook.remove()
     return cost
@@ -101,7 +90,7 @@ def page():
         if title not in costs:
             cost = count(model, data_shape(config))
             sizes = [" ".join(str(block[i]) for block in model.blocks) for i in (0, 2)]
-            figures = cost.convolutions, cost.graph_products, cost.convolutions + cost.rest, PUBLISHED[title] * 1e9
+            figures = cost["convolutions"], cost["graph products"], cost["convolutions"] + cost["rest"], PUBLISHED[title] * 1e9
             columns = [title, *sizes, f"{without_edges:,}", *(f"{n / 1e9:.2f}" for n in figures)]
             costs[title] = f"| {' | '.join(columns)} |"
     return PAGE.format(configs="\n".join(rows), costs="\n".join(costs.values()))

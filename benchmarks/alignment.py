@@ -1,6 +1,6 @@
 """How far this code is from the published one: forward, metric, loss, backward, schedule, training steps, as a table.
 
-python tools/alignment.py --golden DIR --weights xsub.pdparams      # DIR: outputs of the published code, docs/alignment.md
+python benchmarks/alignment.py --golden DIR --weights xsub.pdparams      # DIR: outputs of the published code, docs/alignment.md
 """
 
 import argparse
@@ -21,9 +21,9 @@ ROUNDING_NOISE = 5e-3  # published gradients below this are of biases before bat
 
 TEXT = """# Alignment with the published code
 
-Made by `python tools/alignment.py --golden DIR --weights xsub.pdparams`, which stops with exit code 2 where a difference is over
-its tolerance. DIR holds outputs of the published Paddle code: 15 synthetic recordings in NTU RGB+D's format and what became of
-them at every step, with the published x-sub weights, in float32 on a CPU. {versions}.
+Made by `python benchmarks/alignment.py --golden DIR --weights xsub.pdparams`, which stops with exit code 2 where a difference is
+over its tolerance. DIR holds outputs of the published Paddle code: 15 synthetic recordings in NTU RGB+D's format and what became
+of them at every step, with the published x-sub weights, in float32 on a CPU. {versions}.
 
 Relative differences are to the largest absolute value of the published output.
 
