@@ -158,8 +158,6 @@ def load_optimizer(optimizer, model, state, path):
     kind, weights = type(optimizer).__name__, saved.get("master_weights")
     weights = weights if isinstance(weights, dict) else {}
     others = [other for other, suffixes in STATES.items() if any(str(key).endswith(tuple(suffixes)) for key in saved)]
-    if kind in STATES and others and kind not in others:
-        raise UserError(f"{path}: its optimizer is {others[0]}, not {kind}; choose that of the checkpoint with -o")
     for name, parameter in model.named_parameters():
         if parameter.stop_gradient:
             continue
@@ -183,5 +181,6 @@ def load_optimizer(optimizer, model, state, path):
                 masters[parameter.name].name = f"{parameter.name}_{MASTER}"
             found.update({f"{parameter.name}_{inner}{suffix}": tensor for suffix, tensor in tensors.items()})
     if wrong:
-        raise UserError(f"{path}: optimizer state differs in {len(wrong)} parameters: {_shorten(wrong)}")
+        hint = "" if kind in others or not others else f" (it is {others[0]}'s, not {kind}'s: choose that with -o)"
+        raise UserError(f"{path}: optimizer state{hint} differs in {len(wrong)} parameters: {_shorten(wrong)}")
     optimizer.set_state_dict({**found, **({"master_weights": masters} if masters else {})})

@@ -182,6 +182,31 @@ def test_no_usable_checkpoint_is_one_line_that_says_why(tiny_run, monkeypatch):
         run([*argv, "-r"])
 
 
+@pytest.mark.parametrize("accumulate, saved", [(1, 2), (3, 3)])
+@pytest.mark.parametrize("number, raised", [(signal.SIGTERM, SystemExit), (signal.SIGINT, KeyboardInterrupt)])
+def test_a_signal_during_an_epoch_saves_after_the_next_step(tiny_run, monkeypatch, capsys, number, raised, accumulate, saved):
+    import processor
+
+    folder, argv = tiny_run
+    argv = [*argv, f"--accumulate={accumulate}"]
+    run([*argv, "--work_dir", folder / "straight"])
+    done, original, stopped = [], processor.Trainer.forward_backward, [*argv, "--work_dir", str(folder / "stopped")]
+
+    def forward_backward(self, *batch):
+        done.append(1)
+        if len(done) == 3 + 2:  # the second batch of the second epoch of three
+            signal.raise_signal(number)
+        return original(self, *batch)
+
+    monkeypatch.setattr(processor.Trainer, "forward_backward", forward_backward)
+    with pytest.raises(raised):
+        run(stopped)
+    assert len(done) == 3 + saved
+    assert f"Stopped at epoch 2/3, batch {saved}; saved. Go on with the same command and -r" in capsys.readouterr().out
+    run([*stopped, "-r"])
+    assert_same_end(folder / "straight", folder / "stopped")
+
+
 @pytest.mark.parametrize("number, raised", [(signal.SIGTERM, SystemExit), (signal.SIGINT, KeyboardInterrupt)])
 def test_a_signal_during_an_evaluation_stops_it_at_once(tiny_run, monkeypatch, capsys, number, raised):
     from dataset.ntu_feeder import NTUFeeder
