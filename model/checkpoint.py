@@ -50,6 +50,8 @@ def read_checkpoint(path):
     """
     if not Path(path).is_file():
         raise UserError(f"{path}: no such checkpoint file")
+    if Path(path).suffix in (".safetensors", ".pth", ".pt", ".tar"):
+        raise UserError(f"{path}: is another program's; make a .pdparams of it with tools/convert_weights.py")
     state = load_pickle(path)
     if isinstance(state, dict) and "model" not in state and all(isinstance(name, str) for name in state):
         state = {"model": state}

@@ -31,20 +31,17 @@ def find_samples(folder, classes):
 
     Raises UserError where it holds none, a class is unknown, or two samples have one name.
     """
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder; samples lie in SOURCE/train/CLASS and SOURCE/eval/CLASS")
     found, seen = [], {}
-    for place in sorted(path for path in folder.iterdir() if path.is_dir()):
-        if place.name not in classes:
-            raise UserError(f"{place}: {place.name!r} is not in class_names")
-        for path in sorted(path for path in place.iterdir() if path.suffix in (".npy", ".json")):
-            if seen.setdefault(path.stem, path) != path:
-                raise UserError(f"{path} and {seen[path.stem]}: two samples of one name; rename one")
-            if not path.stem.isprintable():
-                raise UserError(f"{path}: a name that can't be printed; rename it")
-            found.append((path, classes.index(place.name)))
+    for path in sorted(path for path in folder.glob("*/*") if path.suffix in (".npy", ".json")):
+        if path.parent.name not in classes:
+            raise UserError(f"{path.parent}: {path.parent.name!r} is not in class_names")
+        if seen.setdefault(path.stem, path) != path:
+            raise UserError(f"{path} and {seen[path.stem]}: two samples of one name; rename one")
+        if not path.stem.isprintable():
+            raise UserError(f"{path}: a name that can't be printed; rename it")
+        found.append((path, classes.index(path.parent.name)))
     if not found:
-        raise UserError(f"{folder}: holds no .npy or .json file in a folder CLASS")
+        raise UserError(f"{folder}: holds no .npy or .json file in a folder SOURCE/{folder.name}/CLASS")
     return sorted(found, key=lambda sample: sample[1])
 
 
