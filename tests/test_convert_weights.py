@@ -80,6 +80,7 @@ def torch_save(monkeypatch):
 def test_tensors_are_read_as_stored(torch_save, tmp_path):
     base = np.arange(24, dtype="float32")
     values = {
+        "large": np.arange(10**5, dtype="int64"),  # far more than the pickle that describes it
         "whole": base,
         "matrix": base[4:16].reshape(3, 4),
         "turned": base[4:16].reshape(3, 4).T,
@@ -91,7 +92,7 @@ def test_tensors_are_read_as_stored(torch_save, tmp_path):
     read = load_torch(torch_save({"model": values, "epoch": 3, "best": {"acc": 0.5}}, tmp_path / "a.pth.tar"))
     assert (read["epoch"], read["best"]) == (3, {"acc": 0.5})
     for name, value in values.items():
-        array = read["model"][name]
+        array = read["model"][name].array
         assert array.dtype == value.dtype and array.shape == value.shape
         np.testing.assert_array_equal(array, value)
 

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from configs.command_line import Parser
 from configs.schema import load_config
-from tools.torch_file import load_torch
+from tools.torch_file import Tensor, load_torch
 from utils import UserError, load_pickle, printable, replacing, run_command, start_paddle
 
 HOLDERS = ("model", "state_dict", "model_state_dict", "net", "network")  # keys under which files keep their weights
@@ -40,13 +40,16 @@ def read_weights(path):
             raise UserError(f"{path}: saved by PyTorch before 1.6, or in its format; load and save it with a newer one")
         for _ in HOLDERS:  # a file could hold itself
             content = next((content[key] for key in HOLDERS if key in content), content)
-        # Paddle writes (its own name, array); what is no array stands among the weights and is none
-        values = {
-            str(name): value[1] if isinstance(value, tuple) and len(value) == 2 else value for name, value in content.items()
-        }
-        return {name: value for name, value in values.items() if isinstance(value, np.ndarray) and value.dtype.kind in "fiub"}
+        return {str(name): array for name, value in content.items() if (array := _array(value)) is not None}
     except (ValueError, TypeError, LookupError, AttributeError, OSError, SafetensorError) as error:
         raise UserError(f"{path}: holds no weights, or is damaged ({' '.join(str(error).split())})") from error
+
+
+def _array(value):
+    """The array of a tensor in a file, None for anything else that stands among them."""
+    value = value.array if isinstance(value, Tensor) else value
+    value = value[1] if isinstance(value, tuple) and len(value) == 2 else value  # Paddle: (its own name, array)
+    return value if isinstance(value, np.ndarray) and value.dtype.kind in "fiub" else None
 
 
 def our_name(name):

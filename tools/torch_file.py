@@ -3,6 +3,7 @@
 import io
 import math
 import zipfile
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,27 +14,35 @@ _DTYPES = {
     "Bool": "?"}  # fmt: skip
 
 
-def _tensor(storage, offset, size, stride, *_):
-    """A view into a storage (N,), as the file describes it; raises ValueError where it leaves the storage or is larger."""
-    if not isinstance(storage, np.ndarray) or storage.ndim != 1 or len(size) != len(stride):
+@dataclass
+class Tensor:
+    """A tensor or a storage (N,), whose `array` lies outside the pickle and does not count as its content."""
+
+    array: np.ndarray
+
+
+def _view(storage, offset, size, stride, *_):
+    """A Tensor within a storage, as the file describes it; raises ValueError where it leaves the storage or is larger."""
+    if not isinstance(storage, Tensor) or storage.array.ndim != 1 or len(size) != len(stride):
         raise ValueError("a tensor without a storage, or of two sizes")
+    data = storage.array
     if not all(isinstance(number, int) and number >= 0 for number in (offset, *size, *stride)):
         raise ValueError(f"impossible view {size} with strides {stride}")
     last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
-    if math.prod(size) > len(storage) or (0 not in size and last >= len(storage)):
-        raise ValueError(f"a view {size} needs more than the {len(storage)} values stored")
-    return np.lib.stride_tricks.as_strided(storage[offset:], size, [step * storage.itemsize for step in stride])
+    if math.prod(size) > len(data) or (0 not in size and last >= len(data)):
+        raise ValueError(f"a view {size} needs more than the {len(data)} values stored")
+    return Tensor(np.lib.stride_tricks.as_strided(data[offset:], size, [step * data.itemsize for step in stride]))
 
 
 _CLASSES = {
-    ("torch._utils", "_rebuild_tensor_v2"): _tensor,
+    ("torch._utils", "_rebuild_tensor_v2"): _view,
     ("torch._utils", "_rebuild_parameter"): lambda tensor, *_: tensor,
     **{("torch", f"{name}Storage"): dtype for name, dtype in _DTYPES.items()},
 }
 
 
 def load_torch(path):
-    """What torch.save wrote, with an array for each tensor. Raises UserError where the file is damaged or asks for more.
+    """What torch.save wrote, with a Tensor for each tensor. Raises UserError where the file is damaged or asks for more.
 
     The file is a zip archive of NAME/data.pkl and, stored as they are, NAME/data/KEY for each storage.
     """
@@ -54,7 +63,7 @@ def load_torch(path):
             if not isinstance(number, str) or dtype not in _DTYPES.values():
                 raise ValueError("a storage of unknown kind")
             if number not in storages:
-                storages[number] = np.frombuffer(archive.read(f"{folder}data/{number}"), dtype)[:count]
+                storages[number] = Tensor(np.frombuffer(archive.read(f"{folder}data/{number}"), dtype)[:count])
             return storages[number]
 
         return unpickle(io.BytesIO(archive.read(f"{folder}data.pkl")), path, _CLASSES, storage)
