@@ -2,12 +2,8 @@
 
 import contextlib
 import io
-import itertools
 import logging
 import os
-import pickle
-import pickletools
-import re
 import signal
 import sys
 import time
@@ -126,148 +122,6 @@ def make_run_folder(parent):
             raise UserError(f"{folder}: can't be made ({error.strerror}); choose another --work_dir") from error
 
 
-# ---------------------------------------------------------------- pickles, never trusted
-
-MOST_OPERATIONS = 10_000_000  # of a pickle, each making some 100 bytes at most; a label file has four a sample
-
-
-class _Dtype:
-    """A NumPy type of numbers or texts, as a pickle describes it."""
-
-    def __init__(self, name, *_):
-        import numpy as np
-
-        if not re.fullmatch(r"[<>=|]?([fiub][1248]|[SU]\d{1,5})", name):
-            raise pickle.UnpicklingError(f"it holds values of NumPy's type {name!r:.20}")
-        self.value = np.dtype(name)
-
-
-def _view(data, dtype, shape, order="C"):
-    """Bytes as an array, which takes no memory of its own; raises ValueError where they do not fit the shape."""
-    import numpy as np
-
-    if not isinstance(data, bytes | bytearray):  # a view of an array would outlive its memory
-        raise pickle.UnpicklingError("it makes arrays of something other than bytes")
-    return np.frombuffer(data, dtype.value).reshape(shape, order=order)
-
-
-def _unfilled(*_):
-    """An array whose shape and bytes follow as its state: no size is believed before that."""
-    return _view(b"", _Dtype("i1"), 0)
-
-
-def _scalar(dtype, data):
-    return _view(data, dtype, 1)[0]
-
-
-def _dict(items):
-    """{key: value} of [key, value, key, value ...]; nested tuples as keys could take for ever to hash."""
-    if not all(isinstance(key, str) or (isinstance(key, int) and abs(key) < 2**60) for key in items[::2]):
-        raise pickle.UnpicklingError("it has a key that is neither a text nor a number")
-    return dict(zip(items[::2], items[1::2], strict=True))
-
-
-def _pairs(pairs=()):
-    return _dict([part for key, value in pairs for part in (key, value)])
-
-
-_MAKERS = {
-    ("builtins", "tuple"): tuple,
-    ("__builtin__", "tuple"): tuple,
-    ("collections", "OrderedDict"): _pairs,
-    ("_codecs", "encode"): lambda text, _="latin1": text.encode("latin1"),  # how old pickles write bytes
-    ("__builtin__", "bytes"): lambda: b"",
-    ("numpy", "dtype"): _Dtype,
-    ("numpy", "ndarray"): None,  # named as an argument, never called
-}
-for _core in ("numpy.core", "numpy._core"):
-    _MAKERS[f"{_core}.multiarray", "_reconstruct"] = _unfilled
-    _MAKERS[f"{_core}.multiarray", "scalar"] = _scalar
-    _MAKERS[f"{_core}.numeric", "_frombuffer"] = _view
-# Operations by what they do: push their argument, push something new, collect values from the top of the stack (so many; None:
-# all above the mark) into something, or put such values into what lies below them.
-_VALUES = {op.name for op in pickletools.opcodes if op.arg and not op.stack_before}
-_VALUES -= {op.name for op in pickletools.opcodes if op.stack_after in ([], [pickletools.anyobject])}
-_NEW = {"NONE": type(None), "NEWTRUE": lambda: True, "NEWFALSE": bool}
-_NEW |= {"EMPTY_TUPLE": tuple, "EMPTY_LIST": list, "EMPTY_DICT": dict}
-_COLLECT = {"TUPLE1": (1, tuple), "TUPLE2": (2, tuple), "TUPLE3": (3, tuple), "TUPLE": (None, tuple)}
-_COLLECT |= {"LIST": (None, list), "DICT": (None, _dict)}
-_EXTEND = {"APPEND": (1, list.extend), "APPENDS": (None, list.extend)}
-_EXTEND |= {name: (count, lambda x, items: x.update(_dict(items))) for name, count in (("SETITEM", 2), ("SETITEMS", None))}
-
-
-class _Machine:
-    """Does the operations of a pickle that make plain data, and no others; Python's own unpickler has no part in it."""
-
-    def __init__(self, makers, outside, size):
-        self.makers, self.outside, self.room = makers, outside, 2 * size  # items and bytes that makers may be given
-        self.stack, self.marks, self.memo = [], [], {}
-
-    def take(self, count):
-        """The `count` topmost values of the stack, or all above the last mark (None), taken off it."""
-        start = self.marks.pop() if count is None else len(self.stack) - count
-        if start < max(self.marks[-1:], default=0):
-            raise pickle.UnpicklingError("it takes from an empty stack")
-        values = self.stack[start:]
-        del self.stack[start:]
-        return values
-
-    def find(self, module, name):
-        if (module, name) not in self.makers:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no such file needs")
-        return self.makers[module, name]
-
-    def make(self, maker, arguments):
-        self.room -= sum(len(argument) for argument in arguments if hasattr(argument, "__len__"))
-        if self.room < 0:
-            raise pickle.UnpicklingError("it would grow out of proportion")
-        return maker(*arguments)
-
-    def build(self, value, state):
-        """Give an array or a type its state; attributes of a dict are left out."""
-        if isinstance(value, _Dtype):
-            value.value = value.value.newbyteorder(state[1])
-        elif hasattr(value, "__array__"):
-            _, shape, dtype, order, data = state
-            value.__setstate__((1, _view(data, dtype, shape).shape, dtype.value, bool(order), data))
-        elif not isinstance(value, dict):
-            raise pickle.UnpicklingError("it changes what is no data")
-
-    def do(self, name, argument):  # noqa: PLR0912 (a branch for each kind of operation)
-        """One operation."""
-        stack, memo = self.stack, self.memo
-        if name in _VALUES:
-            if isinstance(argument, int) and abs(argument) > 2**100:
-                raise pickle.UnpicklingError("it holds a number too large")
-            stack.append(argument)
-        elif name in _NEW:
-            stack.append(_NEW[name]())
-        elif name == "MARK":
-            self.marks.append(len(stack))
-        elif name in ("MEMOIZE", "PUT", "BINPUT", "LONG_BINPUT"):
-            memo[len(memo) if argument is None else argument] = stack[-1]
-        elif name in ("GET", "BINGET", "LONG_BINGET"):
-            stack.append(memo[argument])
-        elif name in _COLLECT:
-            count, collect = _COLLECT[name]
-            stack.append(collect(self.take(count)))
-        elif name in _EXTEND:
-            count, extend = _EXTEND[name]
-            values = self.take(count)
-            extend(stack[-1], values)
-        elif name in ("GLOBAL", "STACK_GLOBAL"):
-            stack.append(self.find(*(argument.split(" ") if argument else self.take(2))))
-        elif name in ("REDUCE", "NEWOBJ"):
-            stack.append(self.make(*self.take(2)))
-        elif name == "BUILD":
-            values = self.take(1)
-            self.build(stack[-1], *values)
-        elif name == "BINPERSID" and self.outside:
-            stack.append(self.outside(*self.take(1)))
-        elif name not in ("PROTO", "FRAME"):
-            raise pickle.UnpicklingError(f"its operation {name} is none of plain data")
-
-
 def read_bytes(path, limit=4 << 30):
     """All bytes of a file; raises UserError if it is missing, unreadable, no file, or larger than `limit` bytes."""
     path = Path(path)
@@ -280,33 +134,6 @@ def read_bytes(path, limit=4 << 30):
         return path.read_bytes()
     except OSError as error:
         raise UserError(f"{path}: can't be read ({error.strerror})") from error
-
-
-def unpickle(file, source, more=(), persistent_load=None):
-    """The value of the next pickle in a binary stream; `source` is named in errors. Nothing in it is ever run.
-
-    Only dicts, lists, tuples, texts, numbers and NumPy arrays are let through, and what `more` maps (module, name) to;
-    `persistent_load(key)` returns what a pickle keeps outside itself. Raises UserError where it is damaged or asks for more.
-    """
-    start = file.tell()
-    machine = _Machine({**_MAKERS, **dict(more)}, persistent_load, file.seek(0, io.SEEK_END) - file.seek(start))
-    try:
-        for operation, argument, _ in itertools.islice(pickletools.genops(file), MOST_OPERATIONS):
-            if operation.name == "STOP":
-                return machine.stack.pop()
-            machine.do(operation.name, argument)
-        raise pickle.UnpicklingError(f"it has more than {MOST_OPERATIONS} operations")
-    except (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError) as error:
-        damage = error
-    except (EOFError, pickle.UnpicklingError) as error:
-        damage = error
-    reason = " ".join(str(damage).split()) or type(damage).__name__
-    raise UserError(f"{source}: not a usable file, damaged or of another kind ({reason})") from damage
-
-
-def load_pickle(path, limit=4 << 30):
-    """Read a pickle (checkpoint, label file) that may come from a stranger, as `unpickle` does."""
-    return unpickle(io.BytesIO(read_bytes(path, limit)), path)
 
 
 # ---------------------------------------------------------------- logging

@@ -13,11 +13,12 @@ import pytest
 from conftest import ROOT, fill
 
 from configs.schema import load_config
+from dataset.pickles import load_pickle
 from initializer import build_model
 from model.checkpoint import load_weights, read_checkpoint, weight_arrays
 from tools.convert_weights import convert, main, read_weights
 from tools.torch_file import load_torch
-from utils import UserError, load_pickle, run_command
+from utils import UserError, run_command
 
 STORAGES = {"float32": "FloatStorage", "float64": "DoubleStorage", "float16": "HalfStorage", "int64": "LongStorage"}
 

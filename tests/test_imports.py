@@ -15,7 +15,7 @@ ALLOWED = {
     "scheduler": {"utils"},
     "configs": {"configs", "utils"},
     "dataset": {"dataset", "utils"},
-    "model": {"model", "utils"},
+    "model": {"model", "dataset", "utils"},  # dataset: how checkpoints are read safely
     "generator": {"reader", "utils"},
     "initializer": {"dataset", "model", "scheduler", "reader", "utils"},
     "processor": {"dataset", "model", "scheduler", "utils"},

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from utils import UserError, read_bytes, unpickle
+from dataset.pickles import unpickle
+from utils import UserError, read_bytes
 
 _DTYPES = {
     "Float": "<f4", "Double": "<f8", "Half": "<f2", "Long": "<i8", "Int": "<i4", "Short": "<i2", "Char": "i1", "Byte": "u1",
@@ -66,6 +67,6 @@ def load_torch(path):
                 storages[number] = Tensor(np.frombuffer(archive.read(f"{folder}data/{number}"), dtype)[:count])
             return storages[number]
 
-        return unpickle(io.BytesIO(archive.read(f"{folder}data.pkl")), path, _CLASSES, storage)
+        return unpickle(archive.read(f"{folder}data.pkl"), path, _CLASSES, storage)
     except (zipfile.BadZipFile, LookupError, ValueError, TypeError, RuntimeError, EOFError) as error:
         raise UserError(f"{path}: not a usable PyTorch file ({' '.join(str(error).split())})") from error

@@ -1,0 +1,159 @@
+"""Pickles that may come from strangers (checkpoints, label files), read as data: nothing in them is ever run. No Paddle."""
+
+import io
+import pickle
+import re
+import struct
+
+import numpy as np
+
+from utils import UserError, read_bytes
+
+MOST_OPERATIONS = 10_000_000  # of a pickle, each making some 100 bytes at most; a label file has four a sample
+
+
+def _error(reason):
+    return pickle.UnpicklingError(reason)
+
+
+class _Dtype:
+    """A NumPy type of numbers or texts, as a pickle describes it."""
+
+    def __init__(self, name, *_):
+        if not re.fullmatch(r"[<>=|]?([fiub][1248]|[SU]\d{1,5})", name):
+            raise _error(f"it holds values of NumPy's type {name!r:.20}")
+        self.value = np.dtype(name)
+
+
+def _view(data, dtype, shape, order="C"):
+    """Bytes as an array, which takes no memory of its own; raises ValueError where they do not fit the shape."""
+    if not isinstance(data, bytes | bytearray):  # a view of an array would outlive its memory
+        raise _error("it makes arrays of something other than bytes")
+    return np.frombuffer(data, dtype.value).reshape(shape, order=order)
+
+
+def _dict(pairs=()):
+    """A dict of (key, value) pairs; nested tuples as keys could take for ever to hash."""
+    pairs = list(pairs)
+    if not all(isinstance(key, str) or (isinstance(key, int) and abs(key) < 2**60) for key, _ in pairs):
+        raise _error("it has a key that is neither a text nor a number")
+    return dict(pairs)
+
+
+_MAKERS = {
+    ("builtins", "tuple"): tuple,
+    ("__builtin__", "tuple"): tuple,
+    ("collections", "OrderedDict"): _dict,
+    ("_codecs", "encode"): lambda text, _="latin1": text.encode("latin1"),  # how old pickles write bytes
+    ("__builtin__", "bytes"): lambda: b"",
+    ("numpy", "dtype"): _Dtype,
+    ("numpy", "ndarray"): None,  # named as an argument, never called
+}
+for _core in ("numpy.core", "numpy._core"):
+    # an array's shape and bytes follow as its state: no size is believed before that
+    _MAKERS[f"{_core}.multiarray", "_reconstruct"] = lambda *_: _view(b"", _Dtype("i1"), 0)
+    _MAKERS[f"{_core}.multiarray", "scalar"] = lambda dtype, data: _view(data, dtype, 1)[0]
+    _MAKERS[f"{_core}.numeric", "_frombuffer"] = _view
+
+
+_OPERATIONS = """PROTO FRAME STOP MARK NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG LONG1 FLOAT BINFLOAT STRING BINSTRING
+    SHORT_BINSTRING UNICODE BINUNICODE SHORT_BINUNICODE BINUNICODE8 BINBYTES SHORT_BINBYTES BINBYTES8 BYTEARRAY8 TUPLE EMPTY_TUPLE
+    TUPLE1 TUPLE2 TUPLE3 LIST EMPTY_LIST APPEND APPENDS DICT EMPTY_DICT SETITEM SETITEMS PUT BINPUT LONG_BINPUT MEMOIZE GET BINGET
+    LONG_BINGET GLOBAL STACK_GLOBAL REDUCE BUILD BINPERSID"""
+
+
+class _Dispatch(dict):
+    def __missing__(self, code):
+        raise _error(f"its operation {bytes([code])} is none of plain data")
+
+
+class _Unpickler(pickle._Unpickler):
+    """Python's unpickler in its form written in Python, with those operations only that make plain data."""
+
+    dispatch = _Dispatch()
+
+    def __init__(self, data, makers, persistent_load):
+        super().__init__(io.BytesIO(data), encoding="latin1")
+        self.makers, self.operations = makers, 0
+        self.room = 2 * len(data)  # items and bytes that makers may be given
+        self.persistent_load = persistent_load or self.persistent_load
+
+    def find_class(self, module, name):
+        if (module, name) not in self.makers:
+            raise _error(f"it asks for {module}.{name}, which no such file needs")
+        return self.makers[module, name]
+
+    def load_reduce(self):
+        arguments = self.stack.pop()
+        self.room -= sum(len(argument) for argument in arguments if hasattr(argument, "__len__"))
+        if self.room < 0:
+            raise _error("it would grow out of proportion")
+        self.stack[-1] = self.stack[-1](*arguments)
+
+    def load_build(self):
+        """Give an array or a type its state; attributes of a dict are left out."""
+        state, value = self.stack.pop(), self.stack[-1]
+        if isinstance(value, _Dtype):
+            value.value = value.value.newbyteorder(state[1])
+        elif isinstance(value, np.ndarray) and value.size == 0:  # of another, memory in use would go
+            _, shape, dtype, order, data = state
+            value.__setstate__((1, _view(data, dtype, shape).shape, dtype.value, bool(order), data))
+        elif not isinstance(value, dict):
+            raise _error("it changes what is no data")
+
+    def load_bytearray8(self):
+        size = int.from_bytes(self.read(8), "little")
+        self.append(bytearray(self.read(size)))  # Python's own takes the memory before it reads
+
+    def load_dict(self):
+        items = self.pop_mark()  # which changes what `append` is
+        self.append(self.popped_dict(items))
+
+    def load_setitem(self):
+        items = [self.stack.pop(), self.stack.pop()]
+        self.stack[-1].update(self.popped_dict(items[::-1]))
+
+    def load_setitems(self):
+        items = self.pop_mark()
+        self.stack[-1].update(self.popped_dict(items))
+
+    @staticmethod
+    def popped_dict(items):
+        return _dict(zip(items[::2], items[1::2], strict=True))
+
+
+def _counted(load):
+    def operation(self):
+        self.operations += 1
+        if self.operations > MOST_OPERATIONS:
+            raise _error(f"it has more than {MOST_OPERATIONS} operations")
+        load(self)
+
+    return operation
+
+
+for _name in _OPERATIONS.split():
+    _code = getattr(pickle, _name)[0]
+    _load = pickle._Unpickler.dispatch[_code].__name__
+    _Unpickler.dispatch[_code] = _counted(getattr(_Unpickler, _load))
+
+
+def unpickle(data, source, more=(), persistent_load=None):
+    """The value of a pickle, given as bytes; `source` is named in errors. Nothing in it is ever run.
+
+    Only dicts, lists, tuples, texts, numbers and NumPy arrays are let through, and what `more` maps (module, name) to;
+    `persistent_load(key)` returns what a pickle keeps outside itself. Raises UserError where it is damaged or asks for more.
+    """
+    try:
+        return _Unpickler(data, {**_MAKERS, **dict(more)}, persistent_load).load()
+    except (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError) as error:
+        damage = error
+    except (EOFError, pickle.UnpicklingError, struct.error) as error:
+        damage = error
+    reason = " ".join(str(damage).split()) or type(damage).__name__
+    raise UserError(f"{source}: not a usable file, damaged or of another kind ({reason})") from damage
+
+
+def load_pickle(path, limit=4 << 30):
+    """Read a pickle (checkpoint, label file) that may come from a stranger, as `unpickle` does."""
+    return unpickle(read_bytes(path, limit), path)
