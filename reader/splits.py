@@ -6,42 +6,13 @@ from typing import NamedTuple
 
 SPLITS = ("train", "eval")
 
-_PERFORMERS_60 = {1, 2, 4, 5, 8, 9, 13, 14, 15, 16, 17, 18, 19, 25, 27, 28, 31, 34, 35, 38}
-_PERFORMERS_120 = _PERFORMERS_60 | {
-    45,
-    46,
-    47,
-    49,
-    50,
-    52,
-    53,
-    54,
-    55,
-    56,
-    57,
-    58,
-    59,
-    70,
-    74,
-    78,
-    80,
-    81,
-    82,
-    83,
-    84,
-    85,
-    86,
-    89,
-    91,
-    92,
-    93,
-    94,
-    95,
-    97,
-    98,
-    100,
-    103,
-}
+_PERFORMERS_60 = "1 2 4 5 8 9 13 14 15 16 17 18 19 25 27 28 31 34 35 38"
+_PERFORMERS_120 = f"""{_PERFORMERS_60} 45 46 47 49 50 52 53 54 55 56 57 58 59 70 74 78 80 81 82 83 84 85 86 89 91 92 93 94 95 97
+    98 100 103"""
+
+
+def _numbers(text):
+    return frozenset(map(int, text.split()))
 
 
 class DataSet(NamedTuple):
@@ -67,9 +38,9 @@ _NTU60 = (60, 17, ("ntu60_path",))
 _NTU120 = (120, 32, ("ntu60_path", "ntu120_path"))
 
 DATA_SETS = {
-    "ntu-xsub": DataSet(*_NTU60, "performer", frozenset(_PERFORMERS_60), {"train": 40091, "eval": 16487}),
+    "ntu-xsub": DataSet(*_NTU60, "performer", _numbers(_PERFORMERS_60), {"train": 40091, "eval": 16487}),
     "ntu-xview": DataSet(*_NTU60, "camera", frozenset({2, 3}), {"train": 37646, "eval": 18932}),
-    "ntu-xsub120": DataSet(*_NTU120, "performer", frozenset(_PERFORMERS_120), {"train": 63026, "eval": 50919}),
+    "ntu-xsub120": DataSet(*_NTU120, "performer", _numbers(_PERFORMERS_120), {"train": 63026, "eval": 50919}),
     "ntu-xset120": DataSet(*_NTU120, "setup", frozenset(range(2, 33, 2)), {"train": 54468, "eval": 59477}),
 }
 
