@@ -5,7 +5,6 @@ the result does not depend on their number. They write by file position, not thr
 an error to report, where a map would end the process (SIGBUS), and no mapped pages add up.
 """
 
-import contextlib
 import math
 import multiprocessing
 import os
@@ -26,12 +25,7 @@ from tqdm import tqdm
 from reader.ntu_reader import MAX_FRAMES, NUM_AXES, NUM_BODIES, NUM_JOINTS, SkeletonError, parse_name, read_sample
 from reader.splits import DATA_SETS, SPLITS, ignored_names
 from reader.transformer import view_normalise
-from utils import UserError, cores, get_logger, printable, replacing
-
-try:
-    import fcntl
-except ImportError:  # Windows: there a second -gd into the same folder is not noticed
-    fcntl = None
+from utils import UserError, cores, get_logger, printable, replacing, replacing_folder
 
 SAMPLE_SHAPE = (NUM_AXES, MAX_FRAMES, NUM_JOINTS, NUM_BODIES)
 SAMPLE_BYTES = 4 * math.prod(SAMPLE_SHAPE)
@@ -88,7 +82,7 @@ def generate(dataset, raw_folders, root_folder, transform, *, workers=None, prog
     if raw.duplicates:
         raise UserError(f"{raw.duplicates[0]}; {len(raw.duplicates)} such names in all: keep one file of each")
     folder = (Path(root_folder) / ("transformed" if transform else "original") / dataset).resolve()
-    with replacing_folder(folder) as new:
+    with replacing_folder(folder, (*DATA_FILES.values(), *LABEL_FILES.values())) as new:
         summary = _write_data_set(raw, new, folder, skip_bad, partial(_read_all, transform, workers, progress))
     for split, count in summary.num_samples.items():
         log(f"{split}: {count} samples, {folder / DATA_FILES[split]}")
@@ -277,64 +271,3 @@ def _keep_rows(path, rows):
                 file.seek(_offset(row))
                 file.write(sample)
         _set_rows(file, len(rows))
-
-
-# ---------------------------------------------------------------- complete or absent, whatever happens
-
-
-@contextlib.contextmanager
-def replacing_folder(folder):
-    """Yield a new empty folder that takes the place of `folder` if the block ends well, and is removed if not.
-
-    Raises UserError where that can't be written, holds what is no part of a data set, or is being replaced already.
-    """
-    new, old = (folder.with_name(f".{folder.name}.{state}") for state in ("new", "old"))
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(folder):
-            _tidy(folder, new, old)
-            there = {path.name for path in folder.iterdir()} if folder.exists() else set()
-            if foreign := sorted(there - {*DATA_FILES.values(), *LABEL_FILES.values()}):
-                raise UserError(f"{folder / foreign[0]}: is not part of a data set and would be lost; move it first")
-            new.mkdir()
-            try:
-                yield new
-                if folder.exists():
-                    folder.rename(old)
-                new.rename(folder)
-            finally:
-                _tidy(folder, new, old)
-    except OSError as error:
-        raise UserError(f"{folder}: can't be written ({error.strerror or error})") from error
-
-
-def _tidy(folder, new, old):
-    """Finish a swap that was cut short, and remove what a run left behind."""
-    if old.exists() and not folder.exists():  # between the two renames; `new` was complete before the first
-        (new if new.exists() else old).rename(folder)
-    for left in (new, old):
-        if left.exists():
-            shutil.rmtree(left)
-
-
-@contextlib.contextmanager
-def _locked(folder):
-    """Keep other generations of `folder` away during the block; the system frees the lock of a killed process."""
-    path = folder.with_name(f".{folder.name}.lock")
-    with open(path, "a+") as file:
-        try:
-            if fcntl:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            who = f"another -gd (process {path.read_text()})"
-            raise UserError(f"{folder}: {who} is at work there; wait for it") from error
-        except OSError as error:  # some network file systems have no locks
-            get_logger().info(f"{folder}: can't be locked ({error.strerror}); let no other -gd write there")
-        if not path.exists() or not os.path.samestat(os.fstat(file.fileno()), path.stat()):
-            raise UserError(f"{folder}: another -gd ended there at this very moment; start again")
-        try:
-            path.write_text(str(os.getpid()))
-            yield
-        finally:
-            with contextlib.suppress(PermissionError):  # Windows removes no open file
-                path.unlink()

@@ -4,11 +4,17 @@ import contextlib
 import io
 import logging
 import os
+import shutil
 import signal
 import sys
 import time
 import warnings
 from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows: there two processes that replace one folder are not noticed
+    fcntl = None
 
 
 class UserError(Exception):
@@ -104,6 +110,65 @@ def replacing(path):
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+@contextlib.contextmanager
+def replacing_folder(folder, may_hold):
+    """Yield a new empty folder that takes the place of `folder` if the block ends well, and is removed if not.
+
+    `may_hold`: names of the files that an old one has. Raises UserError where it has others, which would be lost, where it
+    can't be written, or where another process is replacing it.
+    """
+    new, old = (folder.with_name(f".{folder.name}.{state}") for state in ("new", "old"))
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(folder):
+            _tidy(folder, new, old)
+            there = {path.name for path in folder.iterdir()} if folder.exists() else set()
+            if foreign := sorted(there.difference(may_hold)):
+                raise UserError(f"{folder / foreign[0]}: is not part of a data set and would be lost; move it first")
+            new.mkdir()
+            try:
+                yield new
+                if folder.exists():
+                    folder.rename(old)
+                new.rename(folder)
+            finally:
+                _tidy(folder, new, old)
+    except OSError as error:
+        raise UserError(f"{folder}: can't be written ({error.strerror or error})") from error
+
+
+def _tidy(folder, new, old):
+    """Finish a swap that was cut short, and remove what a run left behind."""
+    if old.exists() and not folder.exists():  # between the two renames; `new` was complete before the first
+        (new if new.exists() else old).rename(folder)
+    for left in (new, old):
+        if left.exists():
+            shutil.rmtree(left)
+
+
+@contextlib.contextmanager
+def _locked(folder):
+    """Keep other generations of `folder` away during the block; the system frees the lock of a killed process."""
+    path = folder.with_name(f".{folder.name}.lock")
+    with open(path, "a+") as file:
+        try:
+            if fcntl:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            who = f"another -gd (process {path.read_text()})"
+            raise UserError(f"{folder}: {who} is at work there; wait for it") from error
+        except OSError as error:  # some network file systems have no locks
+            get_logger().info(f"{folder}: can't be locked ({error.strerror}); let no other -gd write there")
+        if not path.exists() or not os.path.samestat(os.fstat(file.fileno()), path.stat()):
+            raise UserError(f"{folder}: another -gd ended there at this very moment; start again")
+        try:
+            path.write_text(str(os.getpid()))
+            yield
+        finally:
+            with contextlib.suppress(PermissionError):  # Windows removes no open file
+                path.unlink()
 
 
 def make_run_folder(parent):

@@ -19,9 +19,8 @@ from configs.schema import DATASETS, load_config
 from dataset.actions import read_names
 from dataset.graph import NTU
 from dataset.ntu_feeder import DAMAGE, split_paths, write_split
-from generator import replacing_folder
 from reader.splits import SPLITS
-from utils import UserError, read_bytes, run_command
+from utils import UserError, read_bytes, replacing_folder, run_command
 
 LARGEST, MOST_FRAMES = 1 << 30, 10**6  # bytes and frames of a sample
 
@@ -89,10 +88,11 @@ def convert(source, config):
     num_joints = len(data.graph.joints) if data.graph else NTU.num_joints
     shape = (data.num_channel, data.num_frame, num_joints, data.num_person)
     samples = {split: find_samples(Path(source) / split, classes) for split in SPLITS}
-    folder = split_paths(data.root_folder, data.transform, config.dataset, "train")[0].parent
-    with replacing_folder(folder) as new:
+    paths = {split: split_paths(data.root_folder, data.transform, config.dataset, split) for split in SPLITS}
+    folder = paths["train"][0].parent
+    with replacing_folder(folder, {path.name for pair in paths.values() for path in pair}) as new:
         for split, chosen in samples.items():
-            files = [new / path.name for path in split_paths(data.root_folder, data.transform, config.dataset, split)]
+            files = [new / path.name for path in paths[split]]
             names, labels, lengths = [path.stem for path, _ in chosen], [label for _, label in chosen], []
             columns = names, labels, (min(length, data.num_frame) for length in lengths)  # taken when all are read
             write_split(files, (len(chosen), *shape), stored(chosen, shape, lengths), columns)
