@@ -5,29 +5,16 @@ import re
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from utils import UserError
 
+from .fields import Count, Positive, Section, Text
+from .skeleton import Skeleton, read_skeleton
 from .yaml_file import parse_yaml, read_yaml
 
 FOLDER = Path(__file__).parent
 DATASETS = ("ntu-xsub", "ntu-xview", "ntu-xsub120", "ntu-xset120")
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
-
-
-def _as_text(value):
-    if isinstance(value, str) and not (value.isprintable() and len(value) < 1000):
-        raise ValueError("must be a text of one line")
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**999 else value
-
-
-Text = Annotated[str, BeforeValidator(_as_text), Field(min_length=1)]
-Positive = Annotated[int, Field(gt=0, le=2**31 - 1)]
-Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 
 class DataArgs(Section):
@@ -50,33 +37,8 @@ class NtuArgs(DataArgs):
     num_person: ClassVar[int] = 2
 
 
-class Skeleton(Section):
-    """A skeleton layout in names of joints; a joint that `parents` leaves out starts no bone."""
-
-    name: Text
-    joints: Annotated[list[Text], Field(min_length=2, max_length=1000)]
-    bones: list[Annotated[list[Text], Field(min_length=2, max_length=2)]]
-    parents: dict[Text, Text]
-    parts: Annotated[dict[Text, list[Text]], Field(min_length=1)]
-    centre: Text
-
-    @model_validator(mode="after")
-    def _names_fit(self):
-        ends = [joint for bone in self.bones for joint in bone]
-        members = [joint for part in self.parts.values() for joint in part]
-        named = {*ends, *self.parents, *self.parents.values(), *members, self.centre}
-        if unknown := sorted(named - set(self.joints)):
-            raise ValueError(f"{unknown[0]!r} is not among the joints")
-        for what, names in (("joints", self.joints), ("parts", members)):
-            if twice := [name for name in self.joints if names.count(name) > 1]:
-                raise ValueError(f"{twice[0]!r} stands twice in {what}")
-        if missing := [joint for joint in self.joints if joint not in members]:
-            raise ValueError(f"{missing[0]!r} belongs to no part")
-        return self
-
-
 class CustomArgs(DataArgs):
-    graph: Skeleton | None
+    graph: Annotated[Skeleton | None, BeforeValidator(lambda graph: read_skeleton(graph) if isinstance(graph, str) else graph)]
     num_channel: Annotated[int, Field(ge=1, le=16)]
     num_person: Annotated[int, Field(ge=1, le=64)]
     class_names: Text | None
@@ -254,20 +216,6 @@ class Config(Section):
         return values
 
 
-def _read_graph(values):
-    """Put the content of the file that dataset_args.custom.graph names, a path or one of configs/graphs, in its place."""
-    args = values["dataset_args"]
-    name = args["custom"].get("graph") if isinstance(args, dict) and isinstance(args.get("custom"), dict) else None
-    if not isinstance(name, str):
-        return values
-    path = Path(name) if Path(name).suffix in (".yaml", ".yml") else FOLDER / "graphs" / f"{name}.yaml"
-    if not path.is_file():
-        known = ", ".join(sorted(file.stem for file in (FOLDER / "graphs").glob("*.yaml")))
-        raise UserError(f"dataset_args.custom.graph {name!r}: no file {path}; give a YAML file, or one of {known}")
-    graph = {"name": path.stem, **read_yaml(path)}
-    return _merge(values, {"dataset_args": {"custom": {"graph": graph}}})
-
-
 def _find(name):
     path = Path(name) if Path(name).suffix in (".yaml", ".yml") else FOLDER / f"{name}.yaml"
     if path.is_file() and path.stem not in ("defaults",):
@@ -324,7 +272,7 @@ def load_config(name, overrides=()):
     for dotted, value in overrides:
         parsed = parse_yaml(value, f"--{dotted}") if isinstance(value, str) else value
         values = _merge(values, _nest(dotted, parsed))
-    values = _read_graph(values) | {"config": path.stem}
+    values |= {"config": path.stem}
     try:
         return Config(**{str(key): value for key, value in values.items()})
     except ValidationError as error:
