@@ -18,7 +18,7 @@ $(VENV)/.ready: requirements.txt pyproject.toml
 	@test -x $(RUN) || $(PYTHON) -m venv $(VENV) || { \
 	  echo "error: $(PYTHON) can't make a venv; install its venv module (Debian: apt-get install python3-venv)" >&2; exit 2; }
 	@echo "Installing into $(VENV): a few minutes the first time"
-	@$(RUN) -m pip install --quiet --disable-pip-version-check --progress-bar off -r requirements.txt '.[dev,onnx]' \
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --progress-bar off -r requirements.txt '.[dev,onnx,report]' \
 	  > $(VENV)/install.log 2>&1 || { grep -v WARNING $(VENV)/install.log | tail -n 5 >&2; \
 	  echo "error: a package could not be installed; the whole log is $(VENV)/install.log" >&2; exit 2; }
 	@rm -rf build efficientgcn_paddle.egg-info

@@ -176,7 +176,7 @@ def train(config, tuned, again):
 
 
 def evaluate(config, tuned, again):
-    """-e: score the checkpoint of -pp on every sample of the eval split."""
+    """-e, -v: score the checkpoint of -pp on every sample of the eval split, and show what it saw."""
     import paddle
 
     import initializer
@@ -197,7 +197,13 @@ def evaluate(config, tuned, again):
         scores.save(folder / "scores.npz")
         get_logger().info(f"Scores of every sample: {folder / 'scores.npz'}")
         places = {"log": folder / "log.txt", "scores": folder / "scores.npz"}
-        print(closing_block("Evaluated", places, next_jobs(again, config.pretrained_path, "-v", "-ex")))
+        jobs = ["-v", "-ex"]
+        if config.visualize or config.report or config.save_figures:
+            from tools.report import show
+
+            places |= show(config, model, feeder, scores, run_of(config.pretrained_path), folder)
+            jobs = ["-ex"]
+        print(closing_block("Evaluated", places, next_jobs(again, config.pretrained_path, *jobs)))
     return 0
 
 
@@ -258,9 +264,9 @@ def main(argv=None):
     if config.generate_data or config.check:
         return generate_or_check(config)
     tuned = start_paddle()
-    if not (config.extract or config.visualize or launched()):
+    if not (config.extract or launched()):
         launch(config, sys.argv[1:] if argv is None else argv)
-    for wanted, job in ((config.evaluate, evaluate), (config.extract, extract)):
+    for wanted, job in ((config.evaluate or config.visualize, evaluate), (config.extract, extract)):
         if wanted:
             return job(config, tuned, same_command(name, overrides))
     return train(config, tuned, same_command(name, overrides))

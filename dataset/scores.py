@@ -39,6 +39,23 @@ class Scores:
         predicted = self.logits.argmax(1)
         return np.bincount(self.labels * count + predicted, minlength=count * count).reshape(count, count)
 
+    def probabilities(self):
+        """(N, classes) float64: softmax of the logits."""
+        shifted = np.exp(self.logits.astype("float64") - self.logits.max(1, keepdims=True))
+        return shifted / shifted.sum(1, keepdims=True)
+
+    def calibration(self, bins=15):
+        """(ECE, counts, mean confidence, accuracy), the last three of each of `bins` equal bins of confidence; empty: 0.
+
+        Confidence is the highest probability; the expected calibration error is the mean gap between it and accuracy over
+        samples (Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, equation 3).
+        """
+        confidence = self.probabilities().max(1)
+        place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+        counts = np.bincount(place, minlength=bins)
+        means = [np.bincount(place, of, bins) / np.maximum(counts, 1) for of in (confidence, self.hits(1))]
+        return float((counts * np.abs(means[0] - means[1])).sum() / counts.sum()), counts, *means
+
     def save(self, path):
         """Write names, labels and logits as npz."""
         with replacing(path) as temporary, open(temporary, "wb") as file:
@@ -62,6 +79,15 @@ class Scores:
         if labels.min() < 0 or labels.max() >= logits.shape[1] or not np.isfinite(logits).all():
             raise UserError(f"{path}: labels must be 0 to {logits.shape[1] - 1} and logits finite")
         return cls(names.tolist(), labels, logits)
+
+
+def top_confusions(confusion, count):
+    """[(true, predicted, samples)]: the `count` most frequent mistakes, most first, then by class."""
+    wrong = confusion - np.diag(np.diag(confusion))
+    true, predicted = np.nonzero(wrong)
+    samples = wrong[true, predicted]
+    order = np.argsort(-samples, kind="stable")[:count]
+    return list(zip(true[order].tolist(), predicted[order].tolist(), samples[order].tolist(), strict=True))
 
 
 def save_class_table(path, confusion, names):

@@ -1,0 +1,164 @@
+"""The report: one HTML page, for any browser without a network, of an evaluation and of what the network saw in samples."""
+
+import base64
+import gzip
+import html
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+
+from dataset.scores import top_confusions
+from initializer import class_names
+from tools.saliency import look
+from utils import UserError, printable, replacing, versions
+
+ASSETS = Path(__file__).with_name("report_assets")
+CONFUSIONS = 20  # listed on the page
+MISSING = 9999  # in place of a coordinate that is not there
+
+
+def choose_samples(scores, count, names=()):
+    """Indices of samples to show: those of `names`, else `count`.
+
+    Half of these are wrong, the surest of each of the most frequent confusions; the others are the surest right ones, of
+    classes spread over the list. Raises UserError where a name is not among the samples.
+    """
+    if names:
+        row = {name: i for i, name in enumerate(scores.names)}
+        if unknown := [name for name in names if name not in row]:
+            raise UserError(f"report_args.names: {unknown[0]!r} is not among the {len(row)} samples, as {scores.names[0]!r} is")
+        return [row[name] for name in names]
+    predicted, sure = scores.logits.argmax(1), scores.probabilities().max(1)
+    surest = {}  # (true, predicted class) -> index
+    for index in np.argsort(-sure, kind="stable").tolist():
+        surest.setdefault((int(scores.labels[index]), int(predicted[index])), index)
+    wrong = [surest[pair[:2]] for pair in top_confusions(scores.confusion(), count)]
+    right = [index for (true, guess), index in sorted(surest.items()) if true == guess]
+    wrong = wrong[: max(count // 2, count - len(right))]
+    wanted = min(count - len(wrong), len(right))
+    return wrong + [right[i * len(right) // wanted] for i in range(wanted)]
+
+
+def read_curves(run):
+    """({figure: [[epochs], [values]]}, note or None) of a run folder's metrics.jsonl; figures of single steps are left out."""
+    curves, path = {}, run and run / "metrics.jsonl"
+    if run is None:
+        return curves, "The checkpoint does not lie in the folder of a run, so there are no curves of its training."
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        for record in map(json.loads, lines):
+            for key, value in record.items():
+                if "step" not in record and key != "epoch" and math.isfinite(value):
+                    epochs, values = curves.setdefault(key, [[], []])
+                    epochs.append(record["epoch"])
+                    values.append(value)
+    except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
+        return {}, f"{path.name} of the run can't be read ({error})."
+    return curves, None if curves else "The run has no finished epoch yet, so there are no curves."
+
+
+def describe_sample(sample):
+    """A Look for the page: coordinates as differences from frame to frame, in thousandths of the farthest joint's distance."""
+    points = sample.motion[sample.seen]
+    centre = (points.min(0) + points.max(0)) / 2 if len(points) else np.zeros(3)
+    extent = max(float(np.abs(points - centre).max(initial=0)), 1e-6)
+    motion = np.rint((sample.motion - centre) / extent * 1000).astype(int)
+    motion[~sample.seen] = MISSING
+    maps = []
+    for title, values in sample.maps.items():
+        frames = np.arange(len(values)) * len(sample.seen) // len(values)
+        body = np.broadcast_to(sample.seen.any(2)[frames][..., None], values.shape)  # bodies that are there
+        low, high = (float(edge(values[body])) for edge in (np.min, np.max)) if body.any() else (0.0, 0.0)
+        scaled = np.clip((values - low) / (high - low) if high > low else np.zeros(values.shape), 0, 1)
+        scaled = np.rint(scaled * 99).astype(int).ravel().tolist()
+        maps.append({"title": title, "frames": len(values), "low": low, "high": high, "values": scaled})
+    best = np.argsort(-sample.probabilities, kind="stable")[:5].tolist()
+    return {
+        "name": sample.name,
+        "label": sample.label,
+        "top": [[number, float(sample.probabilities[number])] for number in best],
+        "shape": sample.seen.shape,
+        "motion": np.diff(motion, axis=0, prepend=0).ravel().tolist(),
+        "maps": maps,
+    }
+
+
+def gather(scores, looks, *, title, classes, graph, run, about):
+    """All that the page shows, as plain values. `about`: {what: text} on the run."""
+    if not np.isfinite(scores.logits).all():
+        raise UserError("the network's logits are not all finite: no report of such weights")
+    confusion = scores.confusion()
+    true, predicted = np.nonzero(confusion)
+    ece, counts, confidence, accuracy = scores.calibration()
+    curves, note = read_curves(run)
+    shown = {sample.name: number for number, sample in enumerate(looks)}
+    guesses, confusions = scores.logits.argmax(1), []
+    for actual, guess, samples in top_confusions(confusion, CONFUSIONS):
+        rows = np.flatnonzero((scores.labels == actual) & (guesses == guess))
+        names = sorted((scores.names[i] for i in rows), key=lambda name: name not in shown)[:3]
+        confusions.append([actual, guess, samples, [[name, shown.get(name)] for name in names]])
+    return {
+        "title": title,
+        "about": about,
+        "classes": classes,
+        "count": len(scores.labels),
+        "top1": float(scores.hits(1).mean()),
+        "top5": float(scores.hits(5).mean()),
+        "loss": scores.mean_loss(),
+        "ece": ece,
+        "cells": np.stack([true, predicted, confusion[true, predicted]], 1).tolist(),
+        "confusions": confusions,
+        "calibration": {"counts": counts.tolist(), "confidence": confidence.tolist(), "accuracy": accuracy.tolist()},
+        "curves": curves,
+        "curves_note": note,
+        "joints": list(graph.joint_names) or [f"joint {v + 1}" for v in range(graph.num_joints)],
+        "bones": graph.bones,
+        "samples": [describe_sample(sample) for sample in looks],
+    }
+
+
+def packed(data):
+    """Text or bytes as base64 of gzip: a third of the size, and nothing in it can end a script element."""
+    return base64.b64encode(gzip.compress(data.encode(), mtime=0)).decode()
+
+
+def write_page(path, data):
+    """Write the page; raises UserError where the plotting library is missing."""
+    try:
+        from plotly.offline import get_plotlyjs
+    except ImportError as error:
+        raise UserError(f"the report needs the package plotly ({error}); pip install '.[report]'") from error
+    parts = {name: (ASSETS / name).read_text(encoding="utf-8") for name in ("page.css", "charts.js", "player.js")}
+    parts |= {"title": html.escape(data["title"]), "plotly": packed(get_plotlyjs())}
+    parts["data"] = packed(json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False))
+    page = (ASSETS / "page.html").read_text(encoding="utf-8")
+    for name, text in parts.items():
+        page = page.replace(f"<!--{name}-->", text)
+    with replacing(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+def show(config, model, feeder, scores, run, folder):
+    """Write the report, and the figures where save_figures is set; returns {what: path}.
+
+    The page goes to the run folder of the checkpoint, `run`, or to the job's own, `folder`, where there is none.
+    """
+    classes, path = class_names(config), Path(config.pretrained_path)
+    up = config.report_args.up
+    if up == "auto":
+        up = "z" if config.data.transform else "-y" if config.data.num_channel == 2 else "y"
+    chosen = choose_samples(scores, config.report_args.samples, config.report_args.names)
+    looks = [look(model, feeder, index, classes, up) for index in chosen]
+    about = {"network": config.model_type, "data set": f"{config.dataset}, {len(scores.labels)} samples of its eval split"}
+    about |= {"checkpoint": printable(path), "made with": versions()}
+    title = f"{config.model_type} on {config.dataset}"
+    data = gather(scores, looks, title=title, classes=classes, graph=feeder.graph, run=run, about=about)
+    page = (run or folder) / f"report_{path.stem}.html"
+    write_page(page, data)
+    if not config.save_figures:
+        return {"report": page}
+    from tools.figures import save_figures
+
+    return {"report": page, "figures": save_figures(Path(config.save_figures), data, looks, classes, feeder.graph)}

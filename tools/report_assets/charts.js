@@ -1,0 +1,133 @@
+"use strict";
+const $ = id => document.getElementById(id);
+
+/** Text of a script element that holds base64 of gzip. */
+async function unpack(id) {
+  const bytes = Uint8Array.from(atob($(id).textContent.trim()), c => c.charCodeAt(0));
+  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
+}
+
+const css = name => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+const percent = (x, digits = 1) => `${(100 * x).toFixed(digits)} %`;
+const action = (data, k) => `A${String(k + 1).padStart(3, "0")} ${data.classes[k]}`;
+
+function setTheme(name) {
+  document.documentElement.dataset.theme = name;
+  $("theme").textContent = name === "dark" ? "Light" : "Dark";
+}
+
+/** A new element with text and children; nothing of the data is ever taken as HTML. */
+function element(tag, text = "", classes = "", ...children) {
+  const made = document.createElement(tag);
+  if (text !== "") made.textContent = text;
+  if (classes) made.className = classes;
+  made.append(...children);
+  return made;
+}
+
+/** Cards, charts and tables; returns {draw}, which draws the charts in the colours of the theme. */
+function startCharts(data) {
+  const esc = text => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;"); // Plotly reads a little HTML
+  const short = text => { const most = innerWidth < 700 ? 16 : 30, letters = [...text]; return esc(letters.length > most ? letters.slice(0, most - 1).join("") + "…" : text); };
+  const K = data.classes.length, right = new Array(K).fill(0), total = new Array(K).fill(0), guessed = new Array(K).fill(0);
+  for (const [t, p, n] of data.cells) { total[t] += n; guessed[p] += n; if (t === p) right[t] += n; }
+  const accuracy = k => total[k] ? right[k] / total[k] : NaN;
+  const occurring = data.classes.map((_, k) => k).filter(k => total[k] || guessed[k]);
+  const tested = occurring.filter(k => total[k]);
+
+  $("title").textContent = data.title;
+  $("subtitle").textContent = Object.values(data.about).slice(0, 2).join(" · ");
+  for (const [value, name] of [[percent(data.top1, 2), "top-1 accuracy"], [percent(data.top5, 2), "top-5 accuracy"], [data.loss.toFixed(4), "mean loss (nats)"],
+    [percent(data.ece, 2), "calibration error (ECE)"], [data.count, data.count === 1 ? "sample" : "samples"], [tested.length, `of ${K} classes tested`]])
+    $("cards").append(element("div", "", "card", element("b", value), element("span", name)));
+  $("about").append(...Object.entries(data.about).map(([key, value]) => element("div", `${key}: ${value}`)));
+
+  for (const [t, p, n, seen] of data.confusions) {
+    const cell = element("td");
+    for (const [name, number] of seen) {
+      const link = element(number === null ? "span" : "a", name.replace(/\.skeleton$/, ""));
+      if (number !== null) { link.href = "#samples"; link.dataset.sample = number; }
+      cell.append(link, element("br"));
+    }
+    $("confusions").tBodies[0].append(element("tr", "", "", element("td", action(data, t)), element("td", action(data, p)), element("td", `${n} of ${total[t]}`, "n"), cell));
+  }
+  if (!data.confusions.length) $("confusions").tBodies[0].append(element("tr", "", "", element("td", "None: every sample was named right.")));
+  for (const k of tested)
+    $("class-table").tBodies[0].append(element("tr", "", "", element("td", action(data, k)), element("td", right[k], "n"), element("td", total[k], "n"), element("td", percent(accuracy(k)), "n")));
+  $("ece").textContent = `Expected calibration error ${percent(data.ece, 2)}: the mean gap between how sure the network is and how often it is right, over ${data.calibration.counts.length} equal bins of confidence. Above the diagonal it is too modest, below it too sure.`;
+
+  const plot = (id, traces, layout) => {
+    const axis = { gridcolor: css("line"), zerolinecolor: css("line"), linecolor: css("line"), automargin: true };
+    const wide = { paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: css("text"), size: 12, family: "system-ui, sans-serif" }, margin: { l: 54, r: 14, t: 34, b: 44 },
+      showlegend: traces.length > 1, legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0 }, hoverlabel: { bgcolor: css("panel"), bordercolor: css("accent"), font: { color: css("text") } }, ...layout };
+    for (const key of ["xaxis", "yaxis"]) wide[key] = { ...axis, ...layout[key] };
+    return Plotly.react(id, traces, wide, { responsive: true, displaylogo: false, displayModeBar: false });
+  };
+
+  function drawCurves() {
+    $("curves-note").hidden = !data.curves_note;
+    $("curves-note").textContent = data.curves_note || "";
+    $("curves").hidden = Boolean(data.curves_note);
+    if (data.curves_note) return;
+    const line = (key, name, colour, dash) => data.curves[key] && { x: data.curves[key][0], y: data.curves[key][1], name, line: { color: css(colour), dash, width: 2 }, marker: { size: 5 },
+      mode: data.curves[key][0].length < 30 ? "lines+markers" : "lines" };
+    const chart = (id, title, lines, yaxis) => plot(id, lines.filter(Boolean), { xaxis: { title: { text: "epoch" }, rangemode: "tozero" }, yaxis: { title: { text: title }, ...yaxis } });
+    chart("c-accuracy", "accuracy", [line("train_top1", "training top-1", "accent", "dot"), line("eval_top1", "evaluation top-1", "accent"), line("eval_top5", "top-5", "second")], { tickformat: ".0%", range: [0, 1.02] });
+    chart("c-loss", "loss (nats)", [line("train_loss", "training", "mid", "dot"), line("eval_loss", "evaluation", "wrong")], { rangemode: "tozero" });
+    chart("c-lr", "learning rate", [line("lr", "learning rate", "right")], { rangemode: "tozero" });
+  }
+
+  let order = occurring, cursor = null;
+  const cells = new Map(data.cells.map(([t, p, n]) => [t * K + p, n]));
+  function drawMatrix() {
+    const by = { class: (a, b) => a - b, worst: (a, b) => (total[b] > 0) - (total[a] > 0) || accuracy(a) - accuracy(b) || a - b, samples: (a, b) => total[b] - total[a] || a - b, name: (a, b) => data.classes[a].localeCompare(data.classes[b]) };
+    order = [...occurring].sort(by[$("order").value]);
+    const place = new Map(order.map((k, i) => [k, i])), z = order.map(() => new Float32Array(order.length));
+    for (const [t, p, n] of data.cells) z[place.get(t)][place.get(p)] = Math.sqrt(total[t] ? n / total[t] : 0); // so that rare confusions are seen too
+    const named = order.length <= 80 && innerWidth >= 700, ticks = { tickvals: order.map((_, i) => i), ticktext: order.map(k => short(data.classes[k])), tickfont: { size: order.length > 40 ? 8 : 11 } };
+    const axis = (text, more) => ({ title: { text, standoff: 8 }, showgrid: false, zeroline: false, showticklabels: named, ...ticks, ...more });
+    const marks = [0, .01, .05, .2, .5, 1];
+    cursor = null;
+    plot("matrix", [{ type: "heatmap", z, hoverinfo: "none", zmin: 0, zmax: 1, xgap: order.length < 80 ? 1 : 0, ygap: order.length < 80 ? 1 : 0, colorscale: [[0, css("zero")], [.5, css("half")], [1, css("full")]],
+      colorbar: { title: { text: "share of true class", side: "right" }, tickvals: marks.map(Math.sqrt), ticktext: marks.map(x => percent(x, 0)), thickness: 10, outlinewidth: 0 } }],
+      { xaxis: axis("predicted class", { tickangle: -60, side: "bottom" }), yaxis: axis("true class", { autorange: "reversed" }), margin: { l: 40, r: 10, t: 10, b: 40 } });
+    const box = $("matrix");
+    box.removeAllListeners("plotly_hover");
+    box.on("plotly_hover", event => tell(event.points[0].y, event.points[0].x, false));
+  }
+
+  /** Say what a cell of the matrix holds, and mark it where the keyboard chose it. */
+  function tell(row, column, mark = true) {
+    cursor = [row, column];
+    const t = order[row], p = order[column], n = cells.get(t * K + p) || 0;
+    $("cell").textContent = `${action(data, t)} → ${action(data, p)}: ${n} of ${total[t]} samples${total[t] ? ` (${percent(n / total[t])})` : ""}`;
+    Plotly.relayout("matrix", { shapes: [{ type: "rect", x0: column - .5, x1: column + .5, y0: row - .5, y1: row + .5, line: { color: css(mark ? "wrong" : "accent"), width: 2 } }] });
+  }
+  $("order").onchange = drawMatrix;
+  $("matrix-box").addEventListener("keydown", event => {
+    const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    const inside = x => Math.min(Math.max(x, 0), order.length - 1);
+    tell(...(cursor ? cursor.map((x, i) => inside(x + step[i])) : [0, 0]));
+  });
+
+  function drawClasses() {
+    const sorted = [...tested].sort((a, b) => accuracy(b) - accuracy(a) || b - a);
+    $("classes").style.height = `${Math.max(160, 20 * sorted.length + 70)}px`;
+    plot("classes", [{ type: "bar", orientation: "h", y: sorted.map((_, i) => i), x: sorted.map(accuracy), marker: { color: css("accent") }, text: sorted.map(k => percent(accuracy(k), 0)), textposition: "auto", customdata: sorted.map(k => [esc(action(data, k)), right[k], total[k]]),
+      hovertemplate: "%{customdata[0]}<br>%{customdata[1]} of %{customdata[2]} right (%{x:.1%})<extra></extra>" }],
+      { xaxis: { range: [0, 1], tickformat: ".0%", side: "top", fixedrange: true }, yaxis: { tickvals: sorted.map((_, i) => i), ticktext: sorted.map(k => short(data.classes[k])), fixedrange: true, range: [-.6, sorted.length - .4] }, bargap: .3, margin: { l: 40, r: 20, t: 34, b: 10 },
+        shapes: [{ type: "line", x0: data.top1, x1: data.top1, y0: 0, y1: 1, yref: "paper", line: { color: css("wrong"), dash: "dot", width: 2 } }] });
+  }
+
+  function drawCalibration() {
+    const { counts, confidence, accuracy: hit } = data.calibration, bins = counts.length, middle = counts.map((_, i) => (i + .5) / bins), some = counts.map((n, i) => i).filter(i => counts[i]);
+    const bar = { type: "bar", width: 1 / bins * .92 };
+    plot("reliability", [{ x: [0, 1], y: [0, 1], mode: "lines", name: "as sure as right", line: { color: css("muted"), dash: "dash" }, hoverinfo: "skip" },
+      { ...bar, x: some.map(i => middle[i]), y: some.map(i => hit[i]), name: "accuracy", marker: { color: css("accent"), opacity: .75 }, customdata: some.map(i => [counts[i], confidence[i]]), hovertemplate: "confidence %{customdata[1]:.1%}<br>accuracy %{y:.1%}<br>%{customdata[0]} samples<extra></extra>" }],
+      { xaxis: { title: { text: "confidence" }, range: [0, 1], tickformat: ".0%" }, yaxis: { title: { text: "accuracy" }, range: [0, 1.02], tickformat: ".0%" } });
+    plot("confidence", [{ ...bar, x: middle, y: counts, marker: { color: css("second"), opacity: .8 }, hovertemplate: "%{y} samples<extra></extra>" }], { xaxis: { title: { text: "confidence" }, range: [0, 1], tickformat: ".0%" }, yaxis: { title: { text: "samples" } } });
+  }
+  return { draw() { drawCurves(); drawMatrix(); drawClasses(); drawCalibration(); } };
+}

@@ -1,0 +1,87 @@
+"""What a network looked at in a sample: its attention, and the joints and frames that spoke for a class."""
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import paddle
+
+from model.attentions import AttentionLayer
+
+
+@dataclass
+class Look:
+    """A sample as the network saw it.
+
+    motion: (T, M, V, 3) metres, x to the viewer's right, y up, z away from the viewer; seen: (T, M, V) bool, T up to the last
+    frame that holds anything; probabilities: (classes,); maps: {title: (T', M, V)}, T' frames for all that the
+    network takes, up to those of the last frame.
+    """
+
+    name: str
+    label: int
+    probabilities: np.ndarray
+    motion: np.ndarray
+    seen: np.ndarray
+    maps: dict
+
+
+@contextmanager
+def attention_maps(model):
+    """Yield a dict that each forward pass fills: {layer name: (N*M, T', V), the map's mean over channels}."""
+    maps = {}
+
+    def keep(name):
+        def hook(_, inputs, output):
+            *_, frames, joints = inputs[0].shape
+            mean = output.numpy().mean(1)
+            maps[name] = np.broadcast_to(mean, (len(mean), frames, joints))
+
+        return hook
+
+    attentions = [(name, layer) for name, layer in model.named_sublayers() if isinstance(layer, AttentionLayer)]
+    hooks = [layer.att.register_forward_post_hook(keep(name)) for name, layer in attentions]
+    try:
+        yield maps
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def viewer_axes(coordinates, up):
+    """(T, M, V, 3) of coordinates (C, T, V, M): x right, y up, z away from who looks at a person's front; 2D lies in z = 0.
+
+    `up`: y (a sensor's axes: x to its left, z away from it), -y (images: x right, y down), z (after view normalisation).
+    """
+    x, y, z = [*coordinates[:3], *np.zeros((3, *coordinates.shape[1:]))][:3]
+    axes = {"y": (-x, y, z), "-y": (x, -y, z), "z": (-x, z, -y)}[up]
+    return np.stack(axes, axis=-1).transpose(0, 2, 1, 3)
+
+
+def look(model, feeder, index, names, up):
+    """The Look at a feeder's sample by a network in eval mode; `names` of the classes are for the titles of its maps.
+
+    Class activation is the product of feature map and classifier weights, as in class activation maps (Zhou et al.,
+    CVPR 2016): the logit is its mean over joints, frames and bodies, plus a bias. Only what speaks for the class is kept.
+    """
+    features, label, name = feeder[index]
+    with paddle.no_grad(), attention_maps(model) as attention:
+        logits, feature_map = (value.astype("float32").numpy()[0] for value in model(paddle.to_tensor(features[None])))
+    shifted = np.exp(logits - logits.max())
+    weights = model.classifier.fc.weight.astype("float32").numpy().reshape(len(logits), -1)
+    maps = {}
+    for what, number in {"predicted": int(logits.argmax()), "true": label}.items():
+        if what == "predicted" or number != logits.argmax():
+            activation = np.maximum(np.tensordot(weights[number], feature_map, 1), 0)  # (T', V, M)
+            maps[f"class activation, {what} class: {names[number]}"] = activation.transpose(0, 2, 1)
+    main = [key for key in attention if key.startswith("main_stream.")]
+    for number, key in enumerate(main, start=1):
+        maps[f"attention, block {number} of {len(main)} after fusion"] = attention[key].transpose(1, 0, 2)
+    coordinates = feeder.data.read([index])[0, :, : feeder.num_frame]
+    seen = coordinates.any(0).transpose(0, 2, 1)  # (T, M, V)
+    centre = seen[..., feeder.graph.centre]
+    centre |= seen.any(2) & ~centre.any(0)  # the centre of view-normalised bodies is zero, yet not missing
+    length = max(1, 1 + np.flatnonzero(seen.any((1, 2))).max(initial=0))
+    motion = viewer_axes(coordinates, up)
+    cut = {title: values[: -(-length * len(values) // feeder.num_frame)] for title, values in maps.items()}
+    return Look(name, label, shifted / shifted.sum(), motion[:length], seen[:length], cut)
