@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -54,10 +55,10 @@ def place(tmp_path_factory):
     return folder, ["-c", "2001", *(f"--{key}={value}" for key, value in options.items())]
 
 
-def launch(place, processes, work_dir, *more, **changes):
-    """Popen of a job of that many processes."""
+def launch(place, processes, work_dir, *more, options=(), **changes):
+    """Popen of a job of that many processes; `options` are of Paddle's launcher."""
     folder, argv = place
-    command = [sys.executable, "-m", "paddle.distributed.launch", "--nproc_per_node", str(processes)]
+    command = [sys.executable, "-m", "paddle.distributed.launch", "--nproc_per_node", str(processes), *options]
     command += ["--log_dir", str(folder / work_dir / "launch"), str(folder / "script.py")]
     command += [*argv, f"--work_dir={folder / work_dir}", *more]
     surroundings = {**environment(), "GRADIENTS": f"{folder}/{work_dir}-", **changes}
@@ -128,6 +129,22 @@ def test_one_process_writes_and_counts_the_samples_of_all(job):
     assert job.out.count("Successful!") == 1 and f"Place(cpu), {job.processes} processes" in job.out
     lines = [json.loads(line) for line in (job.folder / "metrics.jsonl").read_text().splitlines()]
     assert len(lines) == 6 and [path.name for path in job.folder.parent.iterdir()] == [job.folder.name]
+
+
+@pytest.mark.full
+def test_two_launchers_of_one_process_are_one_job_of_two(place, finished):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    nodes = [
+        launch(place, 1, "nodes", options=["--nnodes", "2", "--rank", str(rank), "--master", f"127.0.0.1:{port}"])
+        for rank in range(2)
+    ]
+    assert [finish(node).code for node in nodes] == [0, 0]
+    (last,) = (place[0] / "nodes").glob("*/*/last.pdparams")
+    one_node = finished(2).folder / "last.pdparams"
+    for a, b in zip(*(read_checkpoint(path)["model"].values() for path in (last, one_node)), strict=True):
+        np.testing.assert_array_equal(a[1], b[1])
 
 
 def test_a_process_that_dies_ends_the_job_in_one_line_and_the_rest_goes_on_exactly(place, finished):
