@@ -109,7 +109,8 @@ def convert(source, target, config, report=print):
     for line in [*lines, *wrong]:
         report(printable(line))
     if wrong:
-        raise UserError(f"{source}: {len(wrong)} entries do not fit configuration {config.config}, as {wrong[0]}")
+        first = " ".join(wrong[0].split())
+        raise UserError(f"{source}: {len(wrong)} entries do not fit configuration {config.config}, as {first}")
     load_weights(model, {"model": {name: tensor.numpy() for name, tensor in ours.items()} | found}, source)
     with replacing(target) as temporary:
         if target.suffix == ".pdparams":
