@@ -15,16 +15,17 @@ def branch_features(coordinates, graph, inputs=BRANCHES):
     x = np.asarray(coordinates, "float32")
     *lead, C, T, V, M = x.shape
     branches = [name for name in BRANCHES if name in inputs]
-    out = np.zeros((*lead, len(branches), 2 * C, T, V, M), "float32")
+    out = np.empty((*lead, len(branches), 2 * C, T, V, M), "float32")
     for i, name in enumerate(branches):
         first, second = out[..., i, :C, :, :, :], out[..., i, C:, :, :, :]
         if name == "J":
             first[...] = x
-            np.subtract(x, x[..., graph.centre : graph.centre + 1, :], out=second)
+            np.subtract(x, np.take(x, [graph.centre] * V, axis=-2), out=second)  # broadcasting over V takes three times as long
         elif name == "V":
             end = max(T - 2, 0)
             np.subtract(x[..., 1 : end + 1, :, :], x[..., :end, :, :], out=first[..., :end, :, :])
             np.subtract(x[..., 2:, :, :], x[..., :end, :, :], out=second[..., :end, :, :])
+            first[..., end:, :, :] = second[..., end:, :, :] = 0
         else:
             np.subtract(x, np.take(x, graph.parents, axis=-2), out=first)
             length = np.sqrt(np.einsum("...ctvm,...ctvm->...tvm", first, first)) + np.float32(1e-4)
