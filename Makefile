@@ -5,22 +5,24 @@ RUN := $(VENV)/bin/python
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-full tipc alignment lint format clean
+.PHONY: help venv demo test test-full tipc bench alignment lint format clean
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 16
 
 venv: $(VENV)/.ready  ## make .venv and install what the project needs
 
-$(VENV)/.ready: requirements.txt pyproject.toml
+$(VENV)/.ready: EXTRAS := dev,onnx,report
+$(VENV)-bench/.ready: EXTRAS := onnx,report,bench
+$(VENV)/.ready $(VENV)-bench/.ready: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null || { \
 	  echo "error: $(PYTHON) must be Python 3.10, 3.11 or 3.12; choose one with make PYTHON=python3.11 ..." >&2; exit 2; }
-	@test -x $(RUN) || $(PYTHON) -m venv $(VENV) || { \
+	@test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D) || { \
 	  echo "error: $(PYTHON) can't make a venv; install its venv module (Debian: apt-get install python3-venv)" >&2; exit 2; }
-	@echo "Installing into $(VENV): a few minutes the first time"
-	@$(RUN) -m pip install --quiet --disable-pip-version-check --progress-bar off -r requirements.txt '.[dev,onnx,report]' \
-	  > $(VENV)/install.log 2>&1 || { grep -v WARNING $(VENV)/install.log | tail -n 5 >&2; \
-	  echo "error: a package could not be installed; the whole log is $(VENV)/install.log" >&2; exit 2; }
+	@echo "Installing into $(@D): a few minutes the first time"
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --progress-bar off -r requirements.txt '.[$(EXTRAS)]' \
+	  > $(@D)/install.log 2>&1 || { grep -v WARNING $(@D)/install.log | tail -n 5 >&2; \
+	  echo "error: a package could not be installed; the whole log is $(@D)/install.log" >&2; exit 2; }
 	@rm -rf build efficientgcn_paddle.egg-info
 	@touch $@
 
@@ -42,6 +44,9 @@ tipc: venv  ## the TIPC chain on synthetic data, on the CPU: lite_train_lite_inf
 	for logs in "$$row/python_infer_*.log" "log/EfficientGCNB0/paddle2onnx/*_cpu.log"; do \
 	  python test_tipc/compare_results.py --gt_file="$$row/*mkldnn_False_threads_1_*batchsize_1.jsonl" --log_file="$$logs"; \
 	done
+
+bench: $(VENV)-bench/.ready  ## measure speed and memory, with PyTorch in .venv-bench; benchmarks/RESULTS.md; QUICK=1 tries it only
+	@$(VENV)-bench/bin/python -m benchmarks.run_all $(if $(QUICK),--quick)
 
 alignment: venv  ## compare with outputs of the published code: GOLDEN=DIR WEIGHTS=FILE
 	@$(RUN) benchmarks/alignment.py --golden $(GOLDEN) --weights $(WEIGHTS)

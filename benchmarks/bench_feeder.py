@@ -1,0 +1,99 @@
+"""Features of a sample against plain loops, and what the loader feeds with 2 workers."""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.plain.features import sample_features
+from benchmarks.timing import Row, in_turn, once, start
+from dataset.features import branch_features
+from dataset.graph import NTU
+from dataset.loader import Loader
+from dataset.ntu_feeder import EpochBatches, NTUFeeder
+
+FRAMES, BATCH, WORKERS = 288, 16, 2
+GPU_RATE = 58  # sequences/s that the published training took from its loader, one GPU
+
+
+def samples(count, frames=FRAMES):
+    """Coordinates (N, 3, T, 25, 2), seeded; of every second sample the second body is not seen."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(0, 0.4, (count, 3, 1, 25, 2)) + rng.normal(0, 0.01, (count, 3, frames, 25, 2)).cumsum(2)
+    x[::2, ..., 1] = 0
+    return x.astype("float32")
+
+
+def ours(count):
+    """Side: the features of a batch, as the feeder computes them."""
+    x = samples(count)
+    return lambda: branch_features(x, NTU).shape
+
+
+def plain(count):
+    """Side: each sample's features with loops."""
+    x = samples(count)
+    return lambda: np.stack([sample_features(sample, NTU.parents, NTU.centre) for sample in x]).shape
+
+
+def loader(paths, workers):
+    """Side: one epoch of shuffled batches, drawn and thrown away. The file is in the page cache from the first epoch on."""
+    feeder = NTUFeeder(*paths, num_frame=FRAMES, inputs="JVB", graph=NTU, num_classes=60)
+    batches = EpochBatches(len(feeder), BATCH, shuffle=True)
+    return lambda: sum(len(labels) for _, labels, _ in Loader(feeder, batches, workers))
+
+
+def write_data_set(folder, count):
+    """(data, label) paths of a data set of `count` samples, as -gd writes them."""
+    import pickle
+
+    paths = folder / "train_data.npy", folder / "train_label.pkl"
+    data = np.lib.format.open_memmap(paths[0], "w+", np.float32, (count, 3, 300, 25, 2))
+    few = samples(BATCH, 300)
+    for i in range(0, count, BATCH):
+        data[i : i + BATCH] = few
+    data.flush()
+    paths[1].write_bytes(pickle.dumps(([f"sample{i}" for i in range(count)], [i % 60 for i in range(count)], [300] * count)))
+    return paths
+
+
+def main():
+    options, report = start(__doc__, 15)
+    count = BATCH * (4 if options.quick else 200)
+    x = samples(4)
+    expected = np.stack([sample_features(sample, NTU.parents, NTU.centre) for sample in x])
+    difference = np.abs(branch_features(x, NTU) - expected).max()
+    report.note(f"features are those of the loops within {difference:.1e}")
+    if not difference <= 1e-5:
+        raise SystemExit("error: features differ from the plain loops'")
+    taken = in_turn({"ours": (ours, BATCH), "plain": (plain, BATCH)}, options.repeats)
+    fast, slow = (
+        report.add(name, [1000 * seconds / BATCH for seconds in taken[key].seconds], "ms/sample", "one core")
+        for key, name in (("ours", "J, V, B of a batch"), ("plain", "J, V, B with loops"))
+    )
+    report.compare("features J, V, B of a sample, one core", fast, slow, 6.0)
+    with tempfile.TemporaryDirectory() as folder:
+        paths = write_data_set(Path(folder), count)
+        sides = {workers: (loader, paths, workers) for workers in (0, 1, WORKERS)}
+        taken = in_turn(sides, max(1, options.repeats // 3))
+        _, fed = once(loader, paths, WORKERS)
+    rates = {
+        workers: report.add(
+            f"loader, {workers} workers", [fed / seconds for seconds in side.seconds], "sequences/s", f"batch {BATCH}"
+        )
+        for workers, side in taken.items()
+    }
+    rate = rates[WORKERS]
+    row = Row(
+        f"loader, {WORKERS} workers, against {GPU_RATE} sequences/s",
+        rate.text(),
+        "one GPU, published",
+        rate.median / GPU_RATE,
+        10,
+    )
+    report.row(row)
+    report.save(options.json)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""-gd: milliseconds a file against a line-by-line reader and loops, and the memory of all its processes together.
+
+Takes 6 GB in the folder for temporary files (TMPDIR), which should be on a disk.
+"""
+
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+from benchmarks.plain import reader as plain
+from benchmarks.recordings import make_recordings
+from benchmarks.timing import Row, in_turn, start
+from dataset.ntu_feeder import load_data, split_paths
+
+NTU120 = 114_480  # files
+WORKERS = 2
+JOBS = {"-gd x-sub": ("2001", False, 9.0), "-gd x-view": ("2002", True, 25.0)}  # configuration, normalised, asked
+
+
+def command(config, raw, root):
+    """-gd of a folder of files as users run it."""
+    options = {"dataset_args.ntu.ntu60_path": raw, "dataset_args.ntu.root_folder": root, "work_dir": f"{root}/workdir"}
+    words = [word for key, value in options.items() for word in (f"--{key}", str(value))]
+    return [sys.executable, "main.py", "-c", config, "-gd", "--workers", str(WORKERS), "-np", *words]
+
+
+def generate(config, raw, root):
+    """Side: the whole command, start of Python included."""
+    return lambda: subprocess.run(command(config, raw, root), check=True, stdout=subprocess.DEVNULL).returncode
+
+
+def plain_generate(paths, transform, target):
+    """Side: the plain way, which holds all samples until it writes them."""
+
+    def run():
+        samples = [plain.read_sample(path) for path in paths]
+        np.save(target, [plain.view_normalise(sample) for sample in samples] if transform else samples)
+
+    return run
+
+
+def check_equal(root, dataset, transform, paths):
+    """Stop where the data set is not what the plain way makes of the same files."""
+    for split in ("train", "eval"):
+        data_path, label_path = split_paths(root, transform, dataset, split)
+        names = np.load(label_path, allow_pickle=True)[0]
+        data, folder = load_data(data_path), paths[0].parent
+        for i in range(0, len(names), max(1, len(names) // 20)):
+            sample = plain.read_sample(folder / names[i])
+            expected = plain.view_normalise(sample) if transform else sample
+            if np.abs(data[i] - expected).max() > 1e-5:
+                raise SystemExit(f"error: {names[i]} differs from the plain reader's by {np.abs(data[i] - expected).max():.1e}")
+
+
+def measure_speed(report, repeats, folder, many, few, plain_count):
+    raw = {count: make_recordings(folder / f"raw{count}", count) for count in (many, few)}
+    size = np.mean([path.stat().st_size for path in raw[many]])
+    report.note(f"files: {many}, 94 frames, {size / 1e3:.0f} KB on average; start-up apart: time of {many} less time of {few}")
+    for job, (config, transform, wanted) in JOBS.items():
+        dataset = "ntu-xview" if transform else "ntu-xsub"
+        taken = in_turn(
+            {
+                "plain": (plain_generate, raw[many][:plain_count], transform, folder / "plain.npy"),
+                "few": (generate, config, raw[few][0].parent, folder / "few"),
+                "many": (generate, config, raw[many][0].parent, folder / "many"),
+            },
+            repeats,
+        )
+        check_equal(folder / "many", dataset, transform, raw[many])
+        pairs = zip(taken["many"].seconds, taken["few"].seconds, strict=True)
+        ours = report.add(job, [1000 * (a - b) / (many - few) for a, b in pairs], "ms/file", f"{WORKERS} workers")
+        slow = [1000 * seconds / plain_count for seconds in taken["plain"].seconds]
+        other = report.add(f"plain reader for {job}", slow, "ms/file", f"{plain_count} files")
+        report.compare(f"{job}, {WORKERS} workers", ours, other, wanted)
+
+
+def peak_memory(words):
+    """Largest sum of the proportional set sizes of a command's processes, in bytes; the page cache is in none of them."""
+    process, peak = psutil.Popen(words, stdout=subprocess.DEVNULL), 0
+    while process.poll() is None:
+        total = 0
+        for one in [process, *process.children(recursive=True)]:
+            try:
+                total += one.memory_full_info().pss
+            except (psutil.NoSuchProcess, psutil.AccessDenied):
+                continue  # it ended meanwhile
+        peak = max(peak, total)
+        time.sleep(0.1)
+    if process.returncode:
+        raise SystemExit(f"error: {' '.join(words)} ended with {process.returncode}")
+    return peak
+
+
+def measure_memory(report, folder, few, many):
+    config = JOBS["-gd x-view"][0]
+    peaks = {}
+    for count in (few, many):
+        raw = make_recordings(folder / f"memory{count}", count)[0].parent
+        peaks[count] = peak_memory(command(config, raw, folder / f"set{count}"))
+        report.add(f"memory of -gd x-view, {count} files", [peaks[count] / 1e9], "GB", "all processes, PSS sampled every 0.1 s")
+    growth = (peaks[many] - peaks[few]) / (many - few)
+    full = (peaks[many] + max(growth, 0) * (NTU120 - many)) / 1e9
+    texts = [f"{peaks[count] / 1e9:.3f} GB" for count in (many, few)]
+    ratio = peaks[many] / peaks[few]
+    report.row(Row(f"memory of -gd, {many} files against {few}", texts[0], texts[1], ratio, 1.1, at_most=True))
+    job = f"memory of -gd, NTU120's {NTU120} files, by the growth of {growth:.0f} bytes a file"
+    report.row(Row(job, f"{full:.3f} GB", "", full, 1.0, at_most=True, unit="GB"))
+
+
+def main():
+    options, report = start(__doc__, 5)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        measure_speed(report, options.repeats, folder, *((300, 60, 30) if options.quick else (3000, 60, 200)))
+        measure_memory(report, folder, *((200, 800) if options.quick else (5000, 20000)))
+    report.save(options.json)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""Runs every benchmark and writes one table: python -m benchmarks.run_all [--quick] [--output FILE] [NAME ...]."""
+
+import argparse
+import importlib.metadata
+import os
+import platform
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.timing import environment, read_report
+from utils import cores, replacing
+
+PROGRAMS = ("reader", "feeder", "training", "inference", "startup")
+PACKAGES = ("paddlepaddle", "torch", "onnxruntime", "numpy", "pysimdjson")
+HEAD = """# Results of `make bench`
+
+Each ratio is of the medians of two sides that one program measured in turn, on the same machine in the same
+environment. Times and rates are medians, with lowest and highest in brackets. What the sides are, what was done and
+what did not help: [docs/performance.md](../docs/performance.md).
+"""
+
+
+def machine():
+    """Lines on machine, system, versions and environment."""
+    cpu = Path("/proc/cpuinfo")
+    names = re.findall(r"model name\s*: (.*)", cpu.read_text()) if cpu.exists() else []
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
+    commit = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
+    ).stdout.strip()
+    return [
+        f"Machine: {names[0] if names else platform.processor()}, {cores()} cores, {memory:.0f} GiB; {platform.platform()}",
+        f"Versions: Python {platform.python_version()}, {versions}; commit {commit or 'unknown'}",
+        f"Environment of every side: {', '.join(f'{key}={value}' for key, value in environment().items())}",
+        f"Date: {time.strftime('%Y-%m-%d')}",
+    ]
+
+
+def tables(reports):
+    """Lines of the table of demands, and of all sides that were measured."""
+    yield from ("| job | ours | against | ratio or value | asked for | |", "| --- | --- | --- | --- | --- | --- |")
+    for report in reports:
+        for row in report.rows:
+            yield f"| {row.job} | {row.ours} | {row.other} | {row.value:.3g} {row.unit} | {row.asked()} | {row.holds()} |"
+    for report in reports:
+        yield from (
+            "",
+            f"## `{report.command}`",
+            "",
+            "| side | median (lowest to highest) | repeats | |",
+            "| --- | --- | --- | --- |",
+        )
+        yield from (f"| {side.side} | {side.text()} | {len(side.values)} | {side.note} |" for side in report.sides)
+        yield from ("", *(f"- {note}" for note in report.notes))
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.run_all", description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", choices=[*PROGRAMS, []], help=f"of {', '.join(PROGRAMS)} (default: all)")
+    parser.add_argument("--quick", action="store_true", help="little work, to try the programs: the figures mean nothing")
+    parser.add_argument("--output", help="default: benchmarks/RESULTS.md; with --quick or names: nowhere")
+    options = parser.parse_args()
+    whole = not options.quick and not options.names
+    output = options.output or (Path(__file__).with_name("RESULTS.md") if whole else None)
+    begin, load, reports, failed = time.time(), os.getloadavg()[0], [], []
+    with tempfile.TemporaryDirectory() as folder:
+        for name in options.names or PROGRAMS:
+            file = f"{folder}/{name}.json"
+            words = [sys.executable, "-m", f"benchmarks.bench_{name}", "--json", file, *["--quick"] * options.quick]
+            if subprocess.run(words, check=False).returncode:
+                failed.append(name)
+            else:
+                reports.append(read_report(file))
+    minutes = (time.time() - begin) / 60
+    lines = [*HEAD.splitlines(), "", *(f"- {line}" for line in machine())]
+    busy = ": other programs were at work, the figures are unsafe" if load > 0.5 else ""
+    lines += [f"- Taken in {minutes:.0f} minutes; load of the machine before it: {load:.1f}{busy}", ""]
+    lines += [f"**Failed, so without figures: {', '.join(failed)}**", ""] * bool(failed)
+    text = "\n".join([*lines, *tables(reports)]) + "\n"
+    print(text)
+    if output:
+        with replacing(output) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+        print(f"Written: {output}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,225 @@
+"""Measures sides in turn (A B A B ...), each in a process of its own, all in one environment; medians, spreads, rows of a table.
+
+Frameworks bring their own thread libraries and allocators' habits, and would disturb each other in one process.
+"""
+
+import argparse
+import contextlib
+import json
+import multiprocessing
+import os
+import sys
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from statistics import median
+
+from utils import cores
+
+PAUSE = 0.3  # seconds before each measurement: threads of the side before stop spinning
+
+
+def environment():
+    """Variables that give every side what utils.start_paddle gives Paddle: threads, MKL's code path on AMD, memory kept."""
+    cpu = Path("/proc/cpuinfo")
+    amd = {"MKL_DEBUG_CPU_TYPE": "5"} if cpu.exists() and "AuthenticAMD" in cpu.read_text() else {}
+    threads = {"OMP_NUM_THREADS": str(cores()), "MKL_NUM_THREADS": str(cores())}
+    return {**threads, **amd, "MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 32)}
+
+
+class Side:
+    """What `factory(*arguments)` returns, a function without arguments, called in a process of its own.
+
+    Calling the side returns (seconds, the function's value). Factories are top-level functions; heavy imports belong inside.
+    """
+
+    def __init__(self, factory, *arguments):
+        context = multiprocessing.get_context("spawn")
+        self.name = f"{factory.__name__}{arguments}"
+        self.connection, other = context.Pipe()
+        self.process = context.Process(target=_serve, args=(other, factory, arguments), daemon=True)
+        self.process.start()
+        other.close()
+        self._answer()
+
+    def _answer(self):
+        try:
+            return self.connection.recv()
+        except EOFError:
+            raise SystemExit(f"error: {self.name} ended; its own message stands above") from None
+
+    def __call__(self):
+        self.connection.send(True)
+        return self._answer()
+
+    def close(self):
+        with contextlib.suppress(BrokenPipeError):  # it ended by itself
+            self.connection.send(False)
+        self.process.join()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def _serve(connection, factory, arguments):
+    run = factory(*arguments)
+    connection.send("ready")
+    while connection.recv():
+        start = time.perf_counter()
+        value = run()
+        connection.send((time.perf_counter() - start, value))
+
+
+@dataclass
+class Taken:
+    """What one side took: seconds of each call that counts, and the values of all calls of its first process."""
+
+    seconds: list = field(default_factory=list)
+    values: list = field(default_factory=list)
+
+
+def in_turn(sides, repeats, warm_up=1):
+    """{name: Taken} of {name: (factory, *arguments)}: all started, then called in turn, `warm_up` + `repeats` times each."""
+    taken = {name: Taken() for name in sides}
+    with contextlib.ExitStack() as stack:
+        started = {name: stack.enter_context(Side(*side)) for name, side in sides.items()}
+        for round_number in range(warm_up + repeats):
+            for name, side in started.items():
+                _call(side, taken[name], counts=round_number >= warm_up)
+    return taken
+
+
+def one_at_a_time(sides, rounds, calls, warm_up=1):
+    """The same where memory does not hold all sides: each is started, called and ended in each round; rounds * calls count."""
+    taken = {name: Taken() for name in sides}
+    for _ in range(rounds):
+        for name, side in sides.items():
+            with Side(*side) as started:
+                for number in range(warm_up + calls):
+                    _call(started, taken[name], counts=number >= warm_up)
+    return taken
+
+
+def _call(side, taken, counts):
+    time.sleep(PAUSE)
+    seconds, value = side()
+    taken.values.append(value)
+    if counts:
+        taken.seconds.append(seconds)
+
+
+def once(factory, *arguments):
+    """(seconds, value) of one call."""
+    with Side(factory, *arguments) as side:
+        return side()
+
+
+# ---------------------------------------------------------------- what was measured
+
+
+@dataclass
+class Measured:
+    """One side: values of its repeats, the unit they have, and what a reader must know of it."""
+
+    side: str
+    values: list
+    unit: str
+    note: str = ""
+
+    @property
+    def median(self):
+        return median(self.values)
+
+    def text(self):
+        """Median, and the spread as lowest to highest."""
+        low, high = min(self.values), max(self.values)
+        return f"{self.median:.3g} {self.unit}" + (f" ({low:.3g} to {high:.3g})" if len(self.values) > 1 else "")
+
+
+@dataclass
+class Row:
+    """One demand: `value` must be at least `wanted` (at most, where `at_most`); `aim` is what one hopes for."""
+
+    job: str
+    ours: str
+    other: str
+    value: float
+    wanted: float | None
+    aim: float | None = None
+    at_most: bool = False
+    unit: str = "x"
+
+    def holds(self):
+        if self.wanted is None:
+            return "measured only"
+        good = self.value <= self.wanted if self.at_most else self.value >= self.wanted
+        return "holds" if good else "DOES NOT HOLD"
+
+    def asked(self):
+        word = "at most" if self.at_most else "at least"
+        parts = [] if self.wanted is None else [f"{word} {self.wanted:g} {self.unit}"]
+        parts += [] if self.aim is None else [f"aim {self.aim:g} {self.unit}"]
+        return ", ".join(parts)
+
+
+@dataclass
+class Report:
+    """What one program found."""
+
+    command: str
+    sides: list = field(default_factory=list)
+    rows: list = field(default_factory=list)
+    notes: list = field(default_factory=list)
+
+    def add(self, side, values, unit, note=""):
+        """Take in a side; returns it."""
+        self.sides.append(Measured(side, [float(value) for value in values], unit, note))
+        print(f"  {side:50} {self.sides[-1].text()}  {note}", flush=True)
+        return self.sides[-1]
+
+    def compare(self, job, ours, other, wanted, aim=None, at_most=False):
+        """A row for the ratio of two sides' medians: the rates' (ours / other), or the times' the other way round."""
+        slow, fast = (ours, other) if at_most or ours.unit.split("/")[-1] == "s" else (other, ours)
+        self.row(Row(job, ours.text(), f"{other.side}: {other.text()}", slow.median / fast.median, wanted, aim, at_most))
+
+    def row(self, row):
+        self.rows.append(row)
+        print(f"  => {row.job}: {row.value:.3g} {row.unit} ({row.asked()}): {row.holds()}", flush=True)
+
+    def note(self, text):
+        self.notes.append(text)
+        print(f"  {text}", flush=True)
+
+    def save(self, path):
+        if path:
+            Path(path).write_text(json.dumps(asdict(self)), encoding="utf-8")
+
+
+def read_report(path):
+    """The Report that `save` wrote."""
+    data = json.loads(Path(path).read_text(encoding="utf-8"))
+    sides, rows = [Measured(**side) for side in data["sides"]], [Row(**row) for row in data["rows"]]
+    return Report(data["command"], sides, rows, data["notes"])
+
+
+def start(doc, repeats, **more):
+    """(options, Report) of a benchmark program; `more` are further options: name=(default, help)."""
+    name = Path(sys.argv[0]).stem
+    parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=doc.splitlines()[0])
+    parser.add_argument("--repeats", type=int, default=repeats, help=f"of each side (default {repeats})")
+    parser.add_argument("--quick", action="store_true", help="little work, to try the program: its figures mean nothing")
+    parser.add_argument("--json", metavar="FILE", help="where the figures go for `make bench`")
+    for key, (default, text) in more.items():
+        kind = str if default is None else type(default)
+        parser.add_argument(f"--{key}", type=kind, default=default, help=f"{text} (default {default})")
+    options = parser.parse_args()
+    if options.quick:
+        options.repeats = 1
+    given = [f"--{key} {getattr(options, key)}" for key in more if getattr(options, key) is not None]
+    command = " ".join([f"python -m benchmarks.{name} --repeats {options.repeats}", *given, *["--quick"] * options.quick])
+    os.environ.update(environment())  # for all processes started from here on
+    print(command, flush=True)
+    return options, Report(command)
