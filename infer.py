@@ -7,7 +7,6 @@ for prediction in recognizer.predict("S001C001P001R001A007.skeleton"):
     print(prediction.name, prediction.classes[0], prediction.probabilities[0])
 """
 
-import argparse
 import contextlib
 import csv
 import itertools
@@ -24,7 +23,7 @@ from dataset.graph import Graph
 from reader.ntu_reader import printable
 from tools.program import Program
 from tools.recordings import read_samples
-from utils import UserError, replacing, run_command
+from utils import Parser, UserError, boolean, replacing, run_command
 
 FRAMES_PER_SECOND = 30  # of NTU RGB+D's sensor
 
@@ -193,20 +192,8 @@ class Printer:
         )
 
 
-def boolean(text):
-    """True or False of a text; TIPC passes --use_gpu=True."""
-    if text.lower() not in ("true", "false"):
-        raise argparse.ArgumentTypeError(f"{text!r}: must be True or False")
-    return text.lower() == "true"
-
-
-class Parser(argparse.ArgumentParser):
-    def error(self, message):
-        raise UserError(f"{message}; see python infer.py --help")
-
-
 def make_parser():
-    parser = Parser(prog="infer.py", description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser = Parser(prog="infer.py", description=__doc__.splitlines()[0])
     add, switch = (parser.add_argument, {"type": boolean, "nargs": "?", "const": True, "default": False, "metavar": "BOOL"})
     add("--model_file", required=True, help="program: a file (.json, .pdmodel, .onnx), its prefix, or its folder")
     add("--params_file", help="its parameters, where they do not lie beside it")

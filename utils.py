@@ -1,5 +1,6 @@
 """Errors, files, logging: what every part of the project shares. Imports nothing of the project, no Paddle."""
 
+import argparse
 import contextlib
 import io
 import logging
@@ -66,6 +67,23 @@ def run_command(main):
         message = "out of memory; end other programs, or use fewer workers or smaller batches"
     print(f"{paint('error:', 'red', sys.stderr)} {printable(message)}", file=sys.stderr)
     return 2
+
+
+class Parser(argparse.ArgumentParser):
+    """A command line that takes no abbreviations and whose mistakes are one line, as all others are."""
+
+    def __init__(self, **options):
+        super().__init__(allow_abbrev=False, **options)
+
+    def error(self, message):
+        raise UserError(f"{message}; see python {self.prog} --help")
+
+
+def boolean(text):
+    """True or False of a command line's text; TIPC passes --use_gpu=True."""
+    if text.lower() not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"{text!r}: must be True or False")
+    return text.lower() == "true"
 
 
 def cores():

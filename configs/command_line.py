@@ -3,7 +3,7 @@
 import argparse
 import shlex
 
-from utils import UserError, paint
+from utils import Parser, UserError, paint
 
 DESCRIPTION = "EfficientGCN on PaddlePaddle: one command for data, training, evaluation and export."
 EXAMPLES = """examples:
@@ -23,20 +23,12 @@ JOB = ("generate_data", "check", "evaluate", "extract", "visualize", "resume", "
 JOB += ("report", "save_figures", "save_inference_dir")  # keys that say what to do, not with what
 
 
-class Parser(argparse.ArgumentParser):
-    """A command line whose mistakes are one line, as all others are."""
-
-    def error(self, message):
-        raise UserError(f"{message}; see python {self.prog} --help")
-
-
 def make_parser():
     """The command line; every option is a key of the configuration, left out (None) where it is not given."""
     parser = Parser(
         prog="main.py",
         description=DESCRIPTION,
         epilog=EXAMPLES,
-        allow_abbrev=False,
         add_help=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -276,4 +276,5 @@ def load_config(name, overrides=()):
     try:
         return Config(**{str(key): value for key, value in values.items()})
     except ValidationError as error:
-        raise UserError(f"{path}: {_explain(error, defaults)}") from error
+        line, given = _explain(error, defaults), tuple(dotted for dotted, _ in overrides)
+        raise UserError(f"--{line}" if line.startswith(given) else f"{path}: {line}") from error

@@ -3,7 +3,6 @@
 python dataset/tiny_data_gen.py --source_path data/npy_dataset --save_dir data/ntu/tiny_dataset --mode train
 """
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from dataset.ntu_feeder import SampleFile, load_labels, split_paths, write_split
-from utils import UserError, replacing, run_command
+from utils import Parser, UserError, boolean, replacing, run_command
 
 MARK = "tiny.txt"  # stands in the folders that this command made, and only there does it replace files
 SPLITS = {"train": ("train", "eval"), "eval": ("eval",)}
@@ -57,19 +56,8 @@ def cut(source_path, save_dir, *, mode="train", data_num=80, dataset="ntu-xsub",
     return counts
 
 
-class Parser(argparse.ArgumentParser):
-    def error(self, message):
-        raise UserError(f"{message}; see --help")
-
-
-def boolean(text):
-    if text.lower() not in ("true", "false"):
-        raise argparse.ArgumentTypeError(f"{text!r}: must be True or False")
-    return text.lower() == "true"
-
-
 def main():
-    parser = Parser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser = Parser(prog="dataset/tiny_data_gen.py", description=__doc__.splitlines()[0])
     parser.add_argument("--source_path", required=True, help="root of a generated data set")
     parser.add_argument("--save_dir", required=True, help="root of the small one")
     parser.add_argument("--mode", choices=list(SPLITS), default="train", help="train: both splits (default); eval: only that")

@@ -7,7 +7,6 @@ Both are patterns. A log's predictions lie beside it under the same name with .j
 is compared with the stored file that has the same precision (fp32, fp16, int8) in its name.
 """
 
-import argparse
 import glob
 import json
 import re
@@ -16,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from utils import UserError, run_command
+from utils import Parser, UserError, run_command
 
 PRECISION = re.compile(r"fp32|fp16|int8")
 
@@ -59,13 +58,8 @@ def files_by_precision(pattern):
     return found
 
 
-class Parser(argparse.ArgumentParser):
-    def error(self, message):
-        raise UserError(f"{message}; see --help")
-
-
 def main():
-    parser = Parser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser = Parser(prog="test_tipc/compare_results.py", description=__doc__.splitlines()[0])
     parser.add_argument("--gt_file", required=True, help="pattern of the stored .jsonl files")
     parser.add_argument("--log_file", required=True, help="pattern of logs, or of the .jsonl files beside them")
     parser.add_argument("--atol", type=float, default=1e-3)

@@ -14,13 +14,12 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from configs.command_line import Parser
 from configs.schema import DATASETS, load_config
 from dataset.actions import read_names
 from dataset.graph import NTU
 from dataset.ntu_feeder import DAMAGE, split_paths, write_split
 from reader.splits import SPLITS
-from utils import UserError, read_bytes, replacing_folder, run_command
+from utils import Parser, UserError, read_bytes, replacing_folder, run_command
 
 LARGEST, MOST_FRAMES = 1 << 30, 10**6  # bytes and frames of a sample
 

@@ -11,9 +11,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from configs.command_line import Parser
 from tools.demo_motion import ACTIONS, PARENT, Clip, draw_body, drift, joints, perform, turn
-from utils import UserError, replacing, run_command
+from utils import Parser, UserError, replacing, run_command
 
 CAMERAS = {1: 0, 2: -45, 3: 45}  # number: degrees around the stage, as in NTU; people face camera 2, in repeats 3
 SETUPS = (10, 13)  # even and odd, for x-set; none of our names is among the data set's missing skeletons there

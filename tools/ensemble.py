@@ -11,9 +11,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from configs.command_line import Parser
 from dataset.scores import Scores
-from utils import UserError, run_command
+from utils import Parser, UserError, run_command
 
 
 def combine(files, weights):
