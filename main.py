@@ -8,7 +8,18 @@ import time
 from pathlib import Path
 
 from configs.command_line import closing_block, next_jobs, parse_command_line, same_command
-from utils import UserError, get_logger, make_run_folder, replacing, run_command, set_up_logging, start_paddle, versions, watched
+from utils import (
+    UserError,
+    drop_unused_folder,
+    get_logger,
+    make_run_folder,
+    replacing,
+    run_command,
+    set_up_logging,
+    start_paddle,
+    versions,
+    watched,
+)
 
 
 def generate_or_check(config):
@@ -261,15 +272,17 @@ def main(argv=None):
     if config.delay_hours and not launched():
         print(f"Starting in {config.delay_hours} hours")
         time.sleep(config.delay_hours * 3600)
-    if config.generate_data or config.check:
-        return generate_or_check(config)
-    tuned = start_paddle()
-    if not (config.extract or launched()):
-        launch(config, sys.argv[1:] if argv is None else argv)
-    for wanted, job in ((config.evaluate or config.visualize, evaluate), (config.extract, extract)):
-        if wanted:
-            return job(config, tuned, same_command(name, overrides))
-    return train(config, tuned, same_command(name, overrides))
+    try:
+        if config.generate_data or config.check:
+            return generate_or_check(config)
+        tuned = start_paddle()
+        if not (config.extract or launched()):
+            launch(config, sys.argv[1:] if argv is None else argv)
+        job = extract if config.extract else evaluate if config.evaluate or config.visualize else train
+        return job(config, tuned, same_command(name, overrides))
+    except UserError:
+        drop_unused_folder()
+        raise
 
 
 if __name__ == "__main__":

@@ -244,6 +244,18 @@ def set_up_logging(folder=None, quiet=False):
     return logger
 
 
+def drop_unused_folder():
+    """End the log, and remove its folder where it holds nothing else: a job that could not begin leaves none."""
+    for handler in get_logger().handlers:
+        if isinstance(handler, logging.FileHandler):
+            handler.close()
+            folder = Path(handler.baseFilename).parent
+            if os.listdir(folder) == ["log.txt"]:
+                shutil.rmtree(folder)
+                with contextlib.suppress(OSError):  # other runs are there
+                    folder.parent.rmdir()
+
+
 # ---------------------------------------------------------------- the process
 
 

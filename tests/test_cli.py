@@ -170,3 +170,11 @@ def test_a_mistake_is_one_line_and_exit_code_2_and_leaves_nothing(tmp_path, argv
     assert part in done.stderr and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1, done.stderr
     left = [p for p in tmp_path.rglob("*") if p.is_file() and p.name != "log.txt"]
     assert not left and time.time() - start < 60
+
+
+def test_a_job_that_can_not_begin_leaves_no_folder(tiny_run):
+    folder, options = tiny_run
+    for more in (["--sync_bn", "true"], ["--dataset_args.ntu.train_batch_size", "100"]):
+        ended = command(*options, *more)
+        assert ended.returncode == 2 and ended.stderr.startswith("error: ")
+        assert not (folder / "work").exists() or not any((folder / "work").iterdir())
