@@ -91,9 +91,10 @@ def draw_confusion(data, names):
     figure, axes = _figure(6.4)
     image = axes.imshow(shares, cmap="Blues", norm=PowerNorm(0.5, 0, 1), interpolation="nearest")  # rare ones are seen too
     if len(occurring) <= MOST_NAMED:
-        size = min(8, 330 / len(occurring))
+        size, angle = min(8, 270 / len(occurring)), 60 if len(occurring) <= 25 else 90
         shown = [names[k] if len(names[k]) <= 32 else f"{names[k][:31]}…" for k in occurring]
-        axes.set_xticks(range(len(shown)), shown, fontsize=size, rotation=60, ha="right", rotation_mode="anchor")
+        place = {"ha": "right", "va": "center" if angle == 90 else "top", "rotation": angle, "rotation_mode": "anchor"}
+        axes.set_xticks(range(len(shown)), shown, fontsize=size, **place)
         axes.set_yticks(range(len(shown)), shown, fontsize=size)
         axes.tick_params(length=2)
     axes.set(xlabel="predicted class", ylabel="true class")
@@ -168,6 +169,8 @@ def draw_maps(sample, names, graph, joints):
     panels[0].set_title("mean over time of\nthe right-most map", fontsize=6)
     guess = int(sample.probabilities.argmax())
     said = f"predicted: {names[guess]} ({sample.probabilities[guess]:.0%}), true: {names[sample.label]}"
+    if len(_body_colours(sample)) > 1:
+        said += "; maps of the first body"
     figure.suptitle(said, fontsize=7, x=0.01, ha="left")
     extent = (0, len(sample.seen), len(joints), 0)
     for panel, title in zip(panels[1:], titles, strict=True):

@@ -27,7 +27,7 @@ function element(tag, text = "", classes = "", ...children) {
 
 /** Cards, charts and tables; returns {draw}, which draws the charts in the colours of the theme. */
 function startCharts(data) {
-  const esc = text => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;"); // Plotly reads a little HTML
+  const esc = text => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;").replace(/\$/g, "&#36;"); // Plotly reads a little HTML, and TeX
   const short = text => { const most = innerWidth < 700 ? 16 : 30, letters = [...text]; return esc(letters.length > most ? letters.slice(0, most - 1).join("") + "…" : text); };
   const K = data.classes.length, right = new Array(K).fill(0), total = new Array(K).fill(0), guessed = new Array(K).fill(0);
   for (const [t, p, n] of data.cells) { total[t] += n; guessed[p] += n; if (t === p) right[t] += n; }
@@ -47,13 +47,19 @@ function startCharts(data) {
     for (const [name, number] of seen) {
       const link = element(number === null ? "span" : "a", name.replace(/\.skeleton$/, ""));
       if (number !== null) { link.href = "#samples"; link.dataset.sample = number; }
-      cell.append(link, element("br"));
+      cell.append(link);
     }
     $("confusions").tBodies[0].append(element("tr", "", "", element("td", action(data, t)), element("td", action(data, p)), element("td", `${n} of ${total[t]}`, "n"), cell));
   }
   if (!data.confusions.length) $("confusions").tBodies[0].append(element("tr", "", "", element("td", "None: every sample was named right.")));
-  for (const k of tested)
-    $("class-table").tBodies[0].append(element("tr", "", "", element("td", action(data, k)), element("td", right[k], "n"), element("td", total[k], "n"), element("td", percent(accuracy(k)), "n")));
+  for (const k of [...tested].sort((a, b) => accuracy(a) - accuracy(b) || a - b)) {
+    const fill = element("i"), bar = element("td", "", "", element("div", "", "meter", fill));
+    fill.style.width = `${100 * accuracy(k)}%`;
+    const row = element("tr", "", "", element("th", action(data, k)), bar, element("td", percent(accuracy(k)), "n"), element("td", `${right[k]} of ${total[k]}`, "n"));
+    row.title = `${action(data, k)}: ${right[k]} of ${total[k]} right`;
+    row.firstChild.scope = "row";
+    $("classes").tBodies[0].append(row);
+  }
   $("ece").textContent = `Expected calibration error ${percent(data.ece, 2)}: the mean gap between how sure the network is and how often it is right, over ${data.calibration.counts.length} equal bins of confidence. Above the diagonal it is too modest, below it too sure.`;
 
   const plot = (id, traces, layout) => {
@@ -84,13 +90,14 @@ function startCharts(data) {
     order = [...occurring].sort(by[$("order").value]);
     const place = new Map(order.map((k, i) => [k, i])), z = order.map(() => new Float32Array(order.length));
     for (const [t, p, n] of data.cells) z[place.get(t)][place.get(p)] = Math.sqrt(total[t] ? n / total[t] : 0); // so that rare confusions are seen too
-    const named = order.length <= 80 && innerWidth >= 700, ticks = { tickvals: order.map((_, i) => i), ticktext: order.map(k => short(data.classes[k])), tickfont: { size: order.length > 40 ? 8 : 11 } };
-    const axis = (text, more) => ({ title: { text, standoff: 8 }, showgrid: false, zeroline: false, showticklabels: named, ...ticks, ...more });
+    const named = order.length <= 80 && innerWidth >= 700, ticks = named ? { tickvals: order.map((_, i) => i), ticktext: order.map(k => short(data.classes[k])), tickfont: { size: order.length > 40 ? 9 : 11 } } : { tickvals: [] };
+    const axis = (text, more) => ({ title: { text, standoff: 8 }, showgrid: false, zeroline: false, ...ticks, ...more });
+    $("matrix").closest(".split").classList.toggle("stacked", order.length > 25);
     const marks = [0, .01, .05, .2, .5, 1];
     cursor = null;
     plot("matrix", [{ type: "heatmap", z, hoverinfo: "none", zmin: 0, zmax: 1, xgap: order.length < 80 ? 1 : 0, ygap: order.length < 80 ? 1 : 0, colorscale: [[0, css("zero")], [.5, css("half")], [1, css("full")]],
       colorbar: { title: { text: "share of true class", side: "right" }, tickvals: marks.map(Math.sqrt), ticktext: marks.map(x => percent(x, 0)), thickness: 10, outlinewidth: 0 } }],
-      { xaxis: axis("predicted class", { tickangle: -60, side: "bottom" }), yaxis: axis("true class", { autorange: "reversed" }), margin: { l: 40, r: 10, t: 10, b: 40 } });
+      { xaxis: axis("predicted class", { tickangle: order.length > 25 ? -90 : -60, side: "bottom" }), yaxis: axis("true class", { autorange: "reversed" }), margin: { l: 40, r: 10, t: 10, b: 40 } });
     const box = $("matrix");
     box.removeAllListeners("plotly_hover");
     box.on("plotly_hover", event => tell(event.points[0].y, event.points[0].x, false));
@@ -112,15 +119,6 @@ function startCharts(data) {
     tell(...(cursor ? cursor.map((x, i) => inside(x + step[i])) : [0, 0]));
   });
 
-  function drawClasses() {
-    const sorted = [...tested].sort((a, b) => accuracy(b) - accuracy(a) || b - a);
-    $("classes").style.height = `${Math.max(160, 20 * sorted.length + 70)}px`;
-    plot("classes", [{ type: "bar", orientation: "h", y: sorted.map((_, i) => i), x: sorted.map(accuracy), marker: { color: css("accent") }, text: sorted.map(k => percent(accuracy(k), 0)), textposition: "auto", customdata: sorted.map(k => [esc(action(data, k)), right[k], total[k]]),
-      hovertemplate: "%{customdata[0]}<br>%{customdata[1]} of %{customdata[2]} right (%{x:.1%})<extra></extra>" }],
-      { xaxis: { range: [0, 1], tickformat: ".0%", side: "top", fixedrange: true }, yaxis: { tickvals: sorted.map((_, i) => i), ticktext: sorted.map(k => short(data.classes[k])), fixedrange: true, range: [-.6, sorted.length - .4] }, bargap: .3, margin: { l: 40, r: 20, t: 34, b: 10 },
-        shapes: [{ type: "line", x0: data.top1, x1: data.top1, y0: 0, y1: 1, yref: "paper", line: { color: css("wrong"), dash: "dot", width: 2 } }] });
-  }
-
   function drawCalibration() {
     const { counts, confidence, accuracy: hit } = data.calibration, bins = counts.length, middle = counts.map((_, i) => (i + .5) / bins), some = counts.map((n, i) => i).filter(i => counts[i]);
     const bar = { type: "bar", width: 1 / bins * .92 };
@@ -129,5 +127,5 @@ function startCharts(data) {
       { xaxis: { title: { text: "confidence" }, range: [0, 1], tickformat: ".0%" }, yaxis: { title: { text: "accuracy" }, range: [0, 1.02], tickformat: ".0%" } });
     plot("confidence", [{ ...bar, x: middle, y: counts, marker: { color: css("second"), opacity: .8 }, hovertemplate: "%{y} samples<extra></extra>" }], { xaxis: { title: { text: "confidence" }, range: [0, 1], tickformat: ".0%" }, yaxis: { title: { text: "samples" } } });
   }
-  return { draw() { drawCurves(); drawMatrix(); drawClasses(); drawCalibration(); } };
+  return { draw() { drawCurves(); drawMatrix(); drawCalibration(); } };
 }
