@@ -5,7 +5,7 @@ RUN := $(VENV)/bin/python
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-full tipc bench alignment lint format clean
+.PHONY: help venv demo test test-full torture tipc bench alignment lint format clean
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 16
@@ -34,6 +34,9 @@ test: venv lint  ## lint and all quick tests
 
 test-full: venv lint  ## what takes longer as well
 	@OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(RUN) -m pytest -n 2 --dist loadfile
+
+torture: venv  ## every bad input and fault against the real commands, half an hour; docs/reliability.md. QUICK=1 tries it only
+	@$(RUN) tests/torture.py $(if $(QUICK),--quick,--page docs/reliability.md)
 
 tipc: venv  ## the TIPC chain on synthetic data, on the CPU: lite_train_lite_infer and ONNX
 	@export PATH="$(CURDIR)/$(VENV)/bin:$$PATH"; \

@@ -237,7 +237,9 @@ def data_files(data):
             shape = tuple(n + step * (i == axis) for i, n in enumerate(data.shape))
             yield f"{name} one {what} than there is", npy(data, shape=shape, body=data.tobytes() + bytes(step == 1))
     for axis, name in enumerate("CVM", 1):
-        wrong = np.zeros(tuple(3 + (i == axis) if name in "C" else n + (i == axis + (axis > 1)) for i, n in enumerate(data.shape)))
+        wrong = np.zeros(
+            tuple(3 + (i == axis) if name in "C" else n + (i == axis + (axis > 1)) for i, n in enumerate(data.shape))
+        )
         yield f"{name} other than the configuration's", npy(wrong.astype("float32"))
     yield "fewer frames than the network takes", npy(np.ascontiguousarray(data[:, :, :4]))
     yield "no samples", npy(data[:0])
@@ -261,8 +263,8 @@ def data_files(data):
     yield "npz", archive.getvalue()
 
 
-def weight_changes(state, change):
-    """Yield (rule, bytes) of checkpoints that are wrong in one place; `change(state)` returns a copy to change."""
+def weight_changes(state):
+    """Yield (rule, bytes) of checkpoints that are wrong in one place."""
     name = next(iter(state["model"]))
     for what, value in ODD.items():
         yield f"the whole is {what}", pickle.dumps(value, 4)
@@ -304,6 +306,7 @@ def train_changes(state):
 
 def score_files(scores):
     """Yield (rule, bytes) of wrong score files; `scores` {names, labels, logits}."""
+
     def saved(**arrays):
         file = io.BytesIO()
         np.savez(file, **arrays)

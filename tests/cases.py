@@ -1,0 +1,335 @@
+"""Commands that must refuse a bad file in one clear line, in a folder with all that such commands need."""
+
+import contextlib
+import importlib
+import io
+import os
+import pickle
+import resource
+import shutil
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import hostile
+import numpy as np
+import yaml
+from conftest import TINY, write_split
+from skeleton_corpus import BAD_NAMES, malformed, skeleton_bytes
+
+from configs.schema import FOLDER
+from utils import printable, run_command
+
+PROGRAMS = {  # name: module that has `main()`
+    "main.py": "main", "infer.py": "infer", "ensemble.py": "tools.ensemble", "convert_weights.py": "tools.convert_weights",
+    "convert_arrays.py": "tools.convert_arrays", "tiny_data_gen.py": "dataset.tiny_data_gen",
+}  # fmt: skip
+MEMORY = 1 << 30  # bytes that a refusal may take at most
+SECONDS = 20  # that it may take
+COMMON = {**TINY, "dataset_args.ntu.root_folder": "npy", "dataset_args.ntu.ntu60_path": "raw", "work_dir": "work"}
+COMMON |= {"scheduler_args.cosine.max_epoch": "1"}
+TRAIN = ["main.py", "-c", "2001", *(f"--{key}={value}" for key, value in COMMON.items())]
+EVALUATE = [*TRAIN, "-e", "-pp", "weights.pdparams"]
+RUN = "work/2001_EfficientGCN-B0_ntu-xsub/2022-06-06 06-25-40"
+EVAL_DATA, EVAL_LABELS = "npy/original/ntu-xsub/eval_data.npy", "npy/original/ntu-xsub/eval_label.pkl"
+TRAIN_LABELS = "npy/original/ntu-xsub/train_label.pkl"
+INFER = ["infer.py", "--model_file=export/weights.onnx"]
+OWN = {
+    "dataset": "custom-own",
+    "dataset_args": {"custom": {"graph": "coco18", "num_channel": 2, "num_person": 1, "num_frame": 8,
+                                "class_names": "classes.txt", "root_folder": "own_npy"}},
+}  # fmt: skip
+
+
+@dataclass
+class Case:
+    """A command (its program first) that must refuse what `files` {path: bytes} put in place of others."""
+
+    kind: str
+    rule: str
+    command: list
+    files: dict = field(default_factory=dict)
+    may_run: bool = False  # a change that may also be taken
+
+
+@dataclass
+class Result:
+    """What came of a case: `problem` is None where it was refused as it should be (or, where it may, was taken)."""
+
+    problem: str | None
+    line: str
+    seconds: float
+    taken: bool = False
+
+
+def call(command):
+    """(exit code, what it wrote to stdout, to stderr) of a command, in this process."""
+    out, err, argv = io.StringIO(), io.StringIO(), sys.argv
+    main = importlib.import_module(PROGRAMS[command[0]]).main
+    sys.argv = list(command)
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = run_command(main)
+    except SystemExit as stop:
+        code = stop.code
+    except Exception as error:
+        code, err = 1, io.StringIO(f"Traceback: {type(error).__name__}: {error}")
+    finally:
+        sys.argv = argv
+    return code, out.getvalue(), err.getvalue()
+
+
+def prepare(folder):
+    """Fill a folder with a data set, a finished run, its weights, program and scores, raw files and a data set of one's own."""
+    os.chdir(folder)
+    for split, count in (("train", 8), ("eval", 3)):
+        write_split(Path("npy/original/ntu-xsub"), split, count)
+    Path("raw").mkdir()
+    for seed, name in enumerate(("S001C001P001R001A001", "S001C001P003R001A001", "S001C002P001R001A002", "S001C002P003R001A002")):
+        Path(f"raw/{name}.skeleton").write_bytes(skeleton_bytes(seed, (1, 2)))
+    for command in (
+        TRAIN, EVALUATE, [*EVALUATE[:-3], "-ex", "-pp", "weights.pdparams", "--save_inference_dir=export"],
+        [*EVALUATE[:-3], "-ex", "-pp", "weights.pdparams", "--save_inference_dir=export", "--export_to=onnx"],
+    ):  # fmt: skip
+        code, _, err = call(command)
+        assert code == 0, err
+        if command is TRAIN:
+            shutil.copy("work/model.pdparams", "weights.pdparams")
+            (made,) = Path(RUN).parent.iterdir()
+            made.rename(RUN)
+            Path(RUN, "previous.pdparams").unlink()
+    shutil.copy(next(Path("work/temp").glob("*/scores.npz")), "scores.npz")
+    Path("own.yaml").write_text(yaml.safe_dump(OWN))
+    Path("classes.txt").write_text("one\ntwo\n")
+    for split in ("train", "eval"):
+        for action in ("one", "two"):
+            Path(f"own/{split}/{action}").mkdir(parents=True)
+            np.save(f"own/{split}/{action}/{split}{action}.npy", np.zeros((4, 18, 2), "float32"))
+    for line in ([*INFER, "--data_file=raw"], ["ensemble.py", "scores.npz"], ["convert_arrays.py", "own", "-c", "own.yaml"]):
+        code, _, err = call(line)
+        assert code == 0, err
+
+
+def contents(folder="."):
+    """{path: (size, time of change)} of all files but logs."""
+    found = {}
+    for place, _, names in os.walk(folder):
+        for name in names:
+            path = os.path.join(place, name)
+            if name != "log.txt" and not name.startswith("events.out"):
+                status = os.lstat(path)
+                found[path] = (status.st_size, status.st_mtime_ns)
+    return found
+
+
+def attempt(case):
+    """The Result of a case, in a folder that `prepare` filled; the folder is afterwards as before."""
+    kept = {path: Path(path).read_bytes() if Path(path).is_file() else None for path in case.files}
+    for path, data in case.files.items():
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_bytes(data)
+    before, start, memory = contents(), time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    code, out, err = call(case.command)
+    seconds = time.perf_counter() - start
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory) << 10
+    after, lines = contents(), err.splitlines()
+    problems = {
+        f"exit code {code}": code != 2,
+        "no single line": len(lines) != 1 or not lines[0].startswith("error: ") or not lines[0].isprintable(),
+        f"files changed: {sorted(set(before.items()) ^ set(after.items()))[:3]}": before != after,
+    }
+    dangers = {
+        "it ran what the file asks for": os.path.exists("hacked"),
+        f"{seconds:.0f} seconds": seconds > SECONDS,
+        f"{grown >> 20} MB": grown > MEMORY,
+        "a traceback": "Traceback" in err,
+    }
+    taken = case.may_run and code == 0
+    found = [what for what, wrong in {**({} if taken else problems), **dangers}.items() if wrong]
+    for path, data in kept.items():
+        Path(path).write_bytes(data) if data is not None else Path(path).unlink(missing_ok=True)
+    for path in set(after) - set(before):
+        Path(path).unlink(missing_ok=True)
+    return Result("; ".join(found) or None, (err or out)[:300].strip(), seconds, taken)
+
+
+# ---------------------------------------------------------------- cases
+
+
+def cases():
+    """Yield all cases, kind by kind."""
+    weights = Path("weights.pdparams").read_bytes()
+    state = pickle.loads(weights)
+    yield from checkpoints(weights, state)
+    yield from data_sets()
+    yield from other_files(state)
+    yield from settings()
+
+
+def checkpoints(weights, state):
+    last, out = f"{RUN}/last.pdparams", "converted.pdparams"
+    uses = {
+        "-pp": (EVALUATE, "weights.pdparams"),
+        "-r": ([*TRAIN, "-r"], last),
+        "convert": (["convert_weights.py", "weights.pdparams", out, "-c", "small.yaml"], "weights.pdparams"),
+    }
+    small = {"small.yaml": small_config()}
+    for use, (command, path) in uses.items():
+        for rule, data in hostile.hostile_pickles():
+            yield Case(f"checkpoint, {use}", f"pickle {rule}", command, {path: data, **small})
+        for rule, data in hostile.damaged(weights):
+            yield Case(f"checkpoint, {use}", rule, command, {path: data, **small})
+        for rule, data in hostile.weight_changes(state):
+            if use == "-r" or not rule.startswith("opt "):  # weights alone need no optimizer's state
+                yield Case(f"checkpoint, {use}", rule, command, {path: data, **small}, may_run=use == "convert")
+    for rule, data in hostile.train_changes(state):
+        yield Case("checkpoint, -r", rule, [*TRAIN, "-r"], {last: data})
+    for rule, data in hostile.torch_files(state):
+        yield Case("PyTorch file, convert", rule, uses["convert"][0], {"weights.pdparams": data, **small})
+    for rule, data in hostile.damaged(b"\x08" + bytes(7) + b'{"a":{}}'):
+        command = ["convert_weights.py", "x.safetensors", out, "-c", "small.yaml"]
+        yield Case("safetensors file, convert", rule, command, {"x.safetensors": data, **small})
+
+
+def small_config():
+    """The network of TINY as a YAML file."""
+    values = {}
+    for key, value in COMMON.items():
+        *path, last = key.split(".")
+        inner = values
+        for part in path:
+            inner = inner.setdefault(part, {})
+        inner[last] = yaml.safe_load(value)
+    return hostile.yaml_bytes(values)
+
+
+def data_sets():
+    data = np.load(EVAL_DATA)
+    names = pickle.loads(Path(EVAL_LABELS).read_bytes())[0]
+    infer = [*INFER, f"--data_file={EVAL_DATA}", f"--label_file={EVAL_LABELS}"]
+    for use, command in {"-e": EVALUATE, "training": TRAIN, "infer": infer}.items():
+        labels = TRAIN_LABELS if use == "training" else EVAL_LABELS
+        count = 8 if use == "training" else 3
+        for rule, wrong in [
+            *((f"pickle {rule}", wrong) for rule, wrong in hostile.hostile_pickles()),
+            *hostile.damaged(Path(labels).read_bytes()),
+            *hostile.label_files([f"{names[0]}{i}" for i in range(count)]),
+        ]:
+            if not (use == "infer" and rule.startswith("length beyond")):
+                yield Case(f"label file, {use}", rule, command, {labels: wrong})
+    for use, command in {"-e": EVALUATE, "infer": infer}.items():
+        for rule, wrong in hostile.data_files(data):
+            if not (use == "infer" and rule in ("fewer frames than the network takes", "four axes")):
+                yield Case(f"data file, {use}", rule, command, {EVAL_DATA: wrong})
+
+
+def other_files(state):
+    with np.load("scores.npz") as file:
+        scores = dict(file)
+    for rule, data in hostile.score_files(scores):
+        yield Case("score file, ensemble", rule, ["ensemble.py", "scores.npz", "--output=together.npz"], {"scores.npz": data})
+    for rule, name, data in hostile.array_files():
+        yield Case(
+            "own sample, convert_arrays", rule, ["convert_arrays.py", "own", "-c", "own.yaml"], {f"own/train/one/{name}": data}
+        )
+    for rule, data in malformed():
+        name = "S001C001P001R001A001.skeleton"
+        yield Case(".skeleton file, infer", rule, [*INFER, f"--data_file={name}"], {name: data})
+    for program in ("weights.onnx", "weights.json", "weights.pdiparams"):
+        for rule, data in hostile.damaged(Path(f"export/{program}").read_bytes()):
+            command = ["infer.py", f"--model_file=export/{program.replace('pdiparams', 'json')}", "--data_file=raw"]
+            yield Case("program, infer", f"{program} {rule}", command, {f"export/{program}": data})
+    record = yaml.safe_load(Path("export/weights.yaml").read_text())
+    for rule, data in hostile.records(record):
+        yield Case("record of a program, infer", rule, [*INFER, "--data_file=raw"], {"export/weights.yaml": data}, may_run=True)
+    for what, data in {"empty": b"", "a class twice": b"one\none", "no text": b"\xff\xfe", "control codes": b"one\n\x1b[31m",
+                       "2 MB": b"x\n" * 2**20}.items():  # fmt: skip
+        command = ["convert_arrays.py", "own", "-c", "own.yaml"]
+        yield Case("class names", what, command, {"classes.txt": data})
+
+
+def settings():
+    command = ["main.py", "-c", "changed.yaml", *EVALUATE[3:]]
+    for rule, data in hostile.yaml_texts():
+        chosen = [word for word in command if not word.startswith("--work_dir") or "folder" not in rule]
+        yield Case("YAML file, -c", rule, chosen, {"changed.yaml": data})
+    defaults = yaml.safe_load((FOLDER / "defaults.yaml").read_text())
+    for path in hostile.leaves(defaults):
+        name = ".".join(path)
+        for what, value in hostile.ODD.items():
+            if name in COMMON or name in ("delay_hours", "generate_data", "check", "resume", "extract", "visualize"):
+                continue
+            data = hostile.yaml_bytes(hostile.with_value(defaults, path, list(value) if isinstance(value, tuple) else value))
+            yield Case("YAML file, -c", f"{name} is {what}", command, {"changed.yaml": data}, may_run=True)
+
+
+def entries(folder):
+    """Fill a folder with .skeleton entries that break a rule each; returns {path: rule}, duplicates left out."""
+    rules = {}
+    for i, (rule, data) in enumerate(malformed()):
+        path = folder / f"S001C001P{1 + i % 900:03}R{1 + i // 900:03}A050.skeleton"
+        path.write_bytes(data)
+        rules[path] = rule
+    for name in BAD_NAMES:
+        if "/" not in name and name.lower().endswith(".skeleton"):
+            (folder / name).write_bytes(skeleton_bytes(0))
+            rules[folder / name] = f"name {name!r}"
+    special = (folder / f"S002C001P00{i}R001A050.skeleton" for i in range(1, 7))
+    for (rule, make), path in zip({
+        "folder": Path.mkdir, "pipe": os.mkfifo, "link to nothing": lambda path: path.symlink_to("nothing"),
+        "link to itself": lambda path: path.symlink_to(path.name), "link to a folder": lambda path: path.symlink_to(".."),
+        "link to a device": lambda path: path.symlink_to("/dev/zero"),
+    }.items(), special, strict=True):  # fmt: skip
+        make(path)
+        rules[path] = rule
+    for name, rule in {"\x1b[31m.skeleton": "control codes in the name", "a\nb.skeleton": "line end in the name",
+                       "%s{0}<b>.skeleton": "format in the name", b"\xff.skeleton": "name that is no text"}.items():  # fmt: skip
+        path = folder / os.fsdecode(name)
+        path.write_bytes(skeleton_bytes(0))
+        rules[path] = rule
+    return rules
+
+
+def bad_folder():
+    """Yield (command, rule, problem, line) of the bad entries of a raw folder, each of which three commands must name."""
+    raw, good = Path("bad").resolve(), sorted(Path("raw").iterdir())
+    raw.mkdir()
+    rules = entries(raw)
+    for path in good:
+        shutil.copy(path, raw)
+        rules.pop(raw / path.name, None)
+    root = Path("generated").resolve()
+    report = root / "original" / "ntu-xsub_bad_files.txt"
+    options = [f"--dataset_args.ntu.root_folder={root}", f"--work_dir={root / 'work'}", "-np"]
+    first = call(["main.py", "-c", "2001", "-gd", f"--dataset_args.ntu.ntu60_path={Path('raw').resolve()}", *options])
+    assert first[0] == 0, first[2]
+    before = contents(root / "original")
+    for command, switches, exit_code in (
+        ("--check", ["--check"], 2), ("-gd", ["-gd"], 2), ("-gd --skip_bad", ["-gd", "--skip_bad=true"], 0),
+    ):  # fmt: skip
+        code, out, err = call(["main.py", "-c", "2001", *switches, f"--dataset_args.ntu.ntu60_path={raw}", *options])
+        lines = out.splitlines() if command == "--check" else report.read_text().splitlines()
+        named = {}
+        for line in map(str.strip, lines):
+            named.setdefault(line.partition(": ")[0], []).append(line)
+        after = contents(root / "original")
+        changed = {path for path, _ in set(after.items()) ^ set(before.items())} - {str(report)}
+        wrong = None
+        if code != exit_code or "Traceback" in err:
+            wrong = f"exit code {code}: {err[-300:]}"
+        elif command != "-gd --skip_bad" and (changed or not err.isascii() or len(err.splitlines()) != (command == "-gd")):
+            wrong = f"changed {changed}, said {err[-300:]}"
+        elif command == "-gd --skip_bad" and f"Left out: {len(rules)} bad files" not in out:
+            wrong = f"does not say how many are left out: {out[-300:]}"
+        for path, rule in rules.items():
+            found = named.get(printable(path), [])
+            problem = wrong or (None if len(found) == 1 and found[0].isprintable() else f"named by {found}")
+            yield command, rule, problem, " ".join(found)
+    data = np.load(root / "original/ntu-xsub/eval_data.npy")
+    assert len(data) == sum("P003" in path.name for path in good)
+    shutil.copytree("raw", "raw_again")
+    twice = [f"--dataset_args.ntu.ntu60_path={Path('raw').resolve()}", f"--dataset_args.ntu.ntu120_path={Path('raw_again').resolve()}"]
+    code, out, err = call(["main.py", "-c", "2003", "-gd", *twice, *options])
+    ok = code == 2 and len(err.splitlines()) == 1 and "keep one file of each" in err
+    yield "-gd", "the same names in two folders", None if ok else f"exit code {code}: {err}", err
