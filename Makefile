@@ -5,7 +5,7 @@ RUN := $(VENV)/bin/python
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-full torture tipc bench alignment lint format clean
+.PHONY: help venv demo test test-full torture tipc bench alignment docs lint format clean
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 16
@@ -33,6 +33,7 @@ test: venv lint  ## lint and all quick tests
 	@OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(RUN) -m pytest -n 2 --dist loadfile -m "not full"
 
 test-full: venv lint  ## what takes longer as well
+	@$(RUN) -m pip install --quiet --disable-pip-version-check '.[notebook]'; rm -rf build efficientgcn_paddle.egg-info
 	@OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(RUN) -m pytest -n 2 --dist loadfile
 
 torture: venv  ## every bad input and fault against the real commands, half an hour; docs/reliability.md. QUICK=1 tries it only
@@ -53,6 +54,10 @@ bench: $(VENV)-bench/.ready  ## measure speed and memory, with PyTorch in .venv-
 
 alignment: venv  ## compare with outputs of the published code: GOLDEN=DIR WEIGHTS=FILE
 	@$(RUN) benchmarks/alignment.py --golden $(GOLDEN) --weights $(WEIGHTS)
+
+docs: venv  ## write the generated pages again: configuration, model zoo
+	@$(RUN) tools/config_page.py docs/configuration.md
+	@$(RUN) tools/model_info.py docs/model_zoo.md
 
 lint: venv  ## ruff
 	@$(VENV)/bin/ruff check .

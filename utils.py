@@ -17,6 +17,8 @@ try:
 except ImportError:  # Windows: there two processes that replace one folder are not noticed
     fcntl = None
 
+VERSION = "0.1.0"
+
 
 class UserError(Exception):
     """A mistake that the user can mend. Its text is one line that names the file, key or value and says what to do."""

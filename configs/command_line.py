@@ -3,7 +3,7 @@
 import argparse
 import shlex
 
-from utils import Parser, UserError, paint
+from utils import VERSION, Parser, UserError, paint
 
 DESCRIPTION = "EfficientGCN on PaddlePaddle: one command for data, training, evaluation and export."
 EXAMPLES = """examples:
@@ -58,6 +58,7 @@ def make_parser():
     add("-w", "--work_dir", metavar="DIR", help="run folders are made here (default ./workdir)")
     add("-np", "--no_progress_bar", action="store_true", help="lines instead of bars")
     add("-dh", "--delay_hours", metavar="H", help="wait before starting")
+    add("--version", action="version", version=f"EfficientGCN-Paddle {VERSION}", help="show this project's version and stop")
     add("-h", "--help", action="help", help="show this and stop")
     return parser
 
