@@ -186,4 +186,5 @@ def load_optimizer(optimizer, model, state, path):
     if wrong:
         hint = "" if kind in others or not others else f" (it is {others[0]}'s, not {kind}'s: choose that with -o)"
         raise UserError(f"{path}: optimizer state{hint} differs in {len(wrong)} parameters: {_shorten(wrong)}")
-    optimizer.set_state_dict({**found, **({"master_weights": masters} if masters else {})})
+    more = {"master_weights": masters, "LR_Scheduler": optimizer.state_dict().get("LR_Scheduler")}  # 2.6 asks for the schedule
+    optimizer.set_state_dict({**found, **{key: value for key, value in more.items() if value}})
