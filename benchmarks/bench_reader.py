@@ -22,11 +22,11 @@ WORKERS = 2
 JOBS = {"-gd x-sub": ("2001", False, 9.0), "-gd x-view": ("2002", True, 25.0)}  # configuration, normalised, asked
 
 
-def command(config, raw, root):
+def command(config, raw, root, workers=WORKERS):
     """-gd of a folder of files as users run it."""
     options = {"dataset_args.ntu.ntu60_path": raw, "dataset_args.ntu.root_folder": root, "work_dir": f"{root}/workdir"}
     words = [word for key, value in options.items() for word in (f"--{key}", str(value))]
-    return [sys.executable, "main.py", "-c", config, "-gd", "--workers", str(WORKERS), "-np", *words]
+    return [sys.executable, "main.py", "-c", config, "-gd", "--workers", str(workers), "-np", *words]
 
 
 def generate(config, raw, root):

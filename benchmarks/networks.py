@@ -168,12 +168,12 @@ def _paddle_logits(model, x):
     return run
 
 
-def run_program(path, engine, batch, bodies=2, frames=FRAMES, **options):
+def run_program(path, engine, batch, bodies=2, frames=FRAMES, threads=None):
     """An exported program as it is, on a whole batch."""
     from tools.program import find_program, open_engine
 
     file, _ = find_program(path, "onnx" if engine == "onnxruntime" else "paddle")
-    program, x = open_engine(file, engine, **options), clips(batch, bodies, frames, slots=bodies)
+    program, x = open_engine(file, engine, cpu_threads=threads), clips(batch, bodies, frames, slots=bodies)
     return lambda: program(x)
 
 

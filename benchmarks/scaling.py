@@ -1,0 +1,143 @@
+"""Scaling curves as CSV files and a plot: inference over batch, frames, bodies and threads; the loader and -gd over workers.
+
+    python -m benchmarks.scaling [--quick] [--output FOLDER]
+
+A file's name says what was measured on what: inference_ENGINE_fp32_CPU_CORES.csv. Each point is a median of calls in turn.
+"""
+
+import argparse
+import csv
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+
+from benchmarks import networks
+from benchmarks.bench_feeder import loader, write_data_set
+from benchmarks.bench_reader import command
+from benchmarks.recordings import make_recordings
+from benchmarks.timing import environment, in_turn, once
+from utils import cores, replacing
+
+ENGINES = {"paddle-native": ("paddle", "native"), "onnxruntime": ("onnx", "onnxruntime")}
+SWEEPS = {  # what changes, the others as in BASE
+    "batch": (1, 2, 4, 8, 16, 32, 64),
+    "frames": (72, 144, 216, 288),
+    "bodies": (1, 2),
+    "threads": tuple(range(1, cores() + 1)),
+}
+BASE = {"batch": 1, "frames": 288, "bodies": 2, "threads": cores()}
+WORKERS = (1, 2)
+
+
+def export(weights, folder, frames, bodies, kind):
+    """Side: write our network's program for so many frames and bodies; the value is its path."""
+
+    def run():
+        model = networks.build_ours(weights, frames=frames)
+        from model.deploy import DeployedGCN
+        from model.export import _write_onnx, _write_paddle
+
+        program = DeployedGCN(model)
+        program.eval()
+        write = _write_onnx if kind == "onnx" else _write_paddle
+        prefix = Path(folder) / f"{kind}_{frames}_{bodies}"
+        return str(write(program, prefix, [3, 6, frames, 25, bodies], ["logits"])[0])
+
+    return run
+
+
+def inference(engine, weights, folder, repeats, sweeps):
+    """Rows (changed, value, batch, frames, bodies, threads, sequences/s) of one engine."""
+    kind, name = ENGINES[engine]
+    points = {(what, value): {**BASE, what: value} for what, values in sweeps.items() for value in values}
+    files = {
+        (point["frames"], point["bodies"]): once(export, weights, folder, point["frames"], point["bodies"], kind)[1]
+        for point in points.values()
+    }
+    sides = {}
+    for key, point in points.items():
+        batch, frames, bodies, threads = point.values()
+        sides[key] = (networks.run_program, files[frames, bodies], name, batch, bodies, frames, threads)
+    taken = in_turn(sides, repeats)
+    return [[*key, *points[key].values(), points[key]["batch"] / median(side.seconds)] for key, side in taken.items()]
+
+
+def workers(folder, repeats, files):
+    """Rows (job, workers, rate in files or sequences a second) of -gd and of the loader."""
+    paths = write_data_set(folder, files)
+    sides = {("loader, sequences", count): (loader, paths, count) for count in WORKERS}
+    raw = make_recordings(folder / "raw", files)[0].parent
+    sides |= {("-gd x-sub, files, with start-up", count): (generate, raw, folder / "set", count) for count in WORKERS}
+    taken = in_turn(sides, repeats)
+    return [[*key, files / median(side.seconds)] for key, side in taken.items()]
+
+
+def generate(raw, root, count):
+    return lambda: subprocess.run(command("2001", raw, root, count), check=True, stdout=subprocess.DEVNULL).returncode
+
+
+def write(path, head, rows):
+    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([head, *([f"{x:.4g}" if isinstance(x, float) else x for x in row] for row in rows)])
+    print(path, flush=True)
+
+
+def plot(path, curves, worker_rows):
+    """One panel for each thing that changes."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    matplotlib.rcParams["svg.hashsalt"] = "scaling"
+    from matplotlib import pyplot
+
+    figure, panels = pyplot.subplots(1, len(SWEEPS) + 1, figsize=(17, 3.4), layout="constrained")
+    for panel, what in zip(panels, SWEEPS, strict=False):
+        for engine, rows in curves.items():
+            points = [(row[1], row[-1]) for row in rows if row[0] == what]
+            panel.plot(*zip(*points, strict=True), marker="o", label=engine)
+        panel.set(xlabel=what, ylabel="sequences/s", ylim=(0, None), xticks=SWEEPS[what])
+        panel.set_xscale("log" if what == "batch" else "linear")
+        panel.set_xticks(SWEEPS[what], [str(value) for value in SWEEPS[what]], minor=False)
+        panel.minorticks_off()
+    panels[0].legend()
+    for job in dict.fromkeys(row[0] for row in worker_rows):
+        points = [(row[1], row[2]) for row in worker_rows if row[0] == job]
+        panels[-1].plot(*zip(*points, strict=True), marker="o", label=job)
+    panels[-1].set(xlabel="workers", ylabel="a second", ylim=(0, None), xticks=WORKERS)
+    panels[-1].legend()
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="svg", metadata={"Date": None})
+    print(path)
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.scaling", description=__doc__.splitlines()[0])
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--quick", action="store_true", help="fewer points and repeats: the figures mean nothing")
+    parser.add_argument("--output", type=Path, default=Path(__file__).with_name("scaling"))
+    options = parser.parse_args()
+    os.environ.update(environment())
+    repeats = 1 if options.quick else options.repeats
+    sweeps = {what: values[:2] if options.quick else values for what, values in SWEEPS.items()}
+    names = re.findall(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text()) if Path("/proc/cpuinfo").exists() else []
+    device = re.sub(r"\W+", "-", names[0] if names else "cpu").strip("-")
+    versions = {"paddle-native": version("paddlepaddle"), "onnxruntime": version("onnxruntime")}
+    with tempfile.TemporaryDirectory() as temporary:
+        folder, curves = Path(temporary), {}
+        once(networks.make_weights, folder / "weights.npz")
+        for engine in ENGINES:
+            curves[engine] = inference(engine, folder / "weights.npz", folder, repeats, sweeps)
+            path = options.output / f"inference_B0_{engine}-{versions[engine]}_fp32_{device}_{cores()}-cores.csv"
+            write(path, ["changed", "value", "batch", "frames", "bodies", "threads", "sequences_per_second"], curves[engine])
+        rows = workers(folder, repeats, 160 if options.quick else 1600)
+        write(options.output / f"workers_{device}_{cores()}-cores.csv", ["job", "workers", "per_second"], rows)
+    plot(options.output / f"scaling_{device}_{cores()}-cores.svg", curves, rows)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
