@@ -61,14 +61,13 @@ def main():
         rate = SIZE**3 / median(taken["matrix product"].seconds) / 1e9
         print(f"matrix product, {SIZE} x {SIZE}, float32: {rate:.1f} GMAC/s")
         for bodies, file in files.items():
-            convolutions, products = count(file, bodies)
-            seconds, work = median(taken[bodies].seconds), (convolutions + products) / 1e9
+            convolutions, products = (operations / 1e9 for operations in count(file, bodies))
+            speed = 1 / median(taken[bodies].seconds)
+            done = (convolutions + products) * speed
             print(
-                f"ONNX Runtime, bodies {bodies}: {convolutions / 1e9:.2f} GMAC of convolutions, {products / 1e9:.2f} of products"
+                f"ONNX Runtime, bodies {bodies}: {convolutions:.2f} GMAC of convolutions, {products:.2f} of products a sequence,"
             )
-            print(
-                f"  {1 / seconds:.1f} sequences/s = {work / seconds:.1f} GMAC/s, {work / seconds / rate:.0%} of the matrix product's"
-            )
+            print(f"  {speed:.1f} sequences/s = {done:.1f} GMAC/s, {done / rate:.0%} of the matrix product's")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,81 @@
+"""The benchmarks compare like with like: their plain baselines give our numbers, and a table's verdict follows from them."""
+
+import numpy as np
+import pytest
+
+from benchmarks.plain import features, reader
+from benchmarks.timing import Report, Side, in_turn, read_report
+from dataset.features import branch_features
+from dataset.graph import NTU
+from reader.ntu_reader import read_sample
+from reader.transformer import view_normalise
+from tests.skeleton_corpus import skeleton_bytes
+
+
+@pytest.mark.parametrize("bodies", [(1, 1, 1), (2, 2, 1, 2), (0, 0, 1, 2, 0, 1), (4, 3, 0), (0, 0)])
+def test_plain_reader_and_loops_give_our_samples_and_features(tmp_path, bodies):
+    path = tmp_path / "S001C001P001R001A001.skeleton"
+    path.write_bytes(skeleton_bytes(0, bodies))
+    ours, plain = read_sample(path)[0], reader.read_sample(path)
+    np.testing.assert_allclose(plain, ours, atol=1e-6)
+    np.testing.assert_allclose(reader.view_normalise(plain), view_normalise(ours), atol=1e-5)
+    np.testing.assert_allclose(features.sample_features(plain, NTU.parents, NTU.centre), branch_features(ours, NTU), atol=1e-6)
+
+
+def test_plain_paddle_network_gives_our_logits():
+    import paddle
+
+    from benchmarks import networks
+    from benchmarks.plain.paddle_model import EfficientGCNB0
+    from tests.conftest import fill
+
+    model = fill(networks.build_ours(frames=16))
+    plain = EfficientGCNB0(NTU.adjacency(2)).load_paddle({name: t.numpy() for name, t in model.state_dict().items()})
+    plain.eval()
+    x = paddle.to_tensor(networks.clips(2, 2, frames=16))
+    np.testing.assert_allclose(plain(x).numpy(), model(x)[0].numpy(), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("unit", "ours", "other", "at_most", "ratio", "verdict"),
+    [
+        ("sequences/s", 4, 2, False, 2.0, "holds"),
+        ("sequences/s", 2, 4, False, 0.5, "DOES NOT HOLD"),
+        ("ms/file", 2, 4, False, 2.0, "holds"),
+        ("ms/file", 4, 2, False, 0.5, "DOES NOT HOLD"),
+        ("ms", 30, 20, True, 1.5, "holds"),
+        ("ms", 60, 20, True, 3.0, "DOES NOT HOLD"),
+    ],
+)
+def test_rates_and_times_are_compared_the_right_way_round(tmp_path, unit, ours, other, at_most, ratio, verdict):
+    report = Report("command")
+    sides = [report.add(name, [value, value, 100 * value], unit) for name, value in (("ours", ours), ("other", other))]
+    report.compare("job", *sides, wanted=2.0, at_most=at_most)
+    report.save(tmp_path / "report.json")
+    (row,) = read_report(tmp_path / "report.json").rows
+    assert (row.value, row.holds()) == (ratio, verdict)
+
+
+def counting(log, name):
+    def run():
+        with open(log, "a") as file:
+            file.write(name)
+        return name
+
+    return run
+
+
+def dying():
+    raise RuntimeError("no such thing")
+
+
+def test_sides_take_turns_in_processes_of_their_own(tmp_path):
+    log = tmp_path / "log"
+    taken = in_turn({name: (counting, log, name) for name in "AB"}, repeats=2, warm_up=1)
+    assert log.read_text() == "ABABAB"
+    assert [len(taken[name].seconds) for name in "AB"] == [2, 2] and taken["A"].values == ["A"] * 3
+
+
+def test_a_side_that_dies_ends_the_program():
+    with pytest.raises(SystemExit, match="dying"):
+        Side(dying)
