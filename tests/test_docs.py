@@ -171,3 +171,14 @@ def test_the_readmes_are_equal_in_content():
         assert sum(line.startswith(level) for line in english.splitlines()) == sum(
             line.startswith(level) for line in chinese.splitlines()
         ), level
+
+
+ROOMS = "configs|dataset|docs|model|reader|scheduler|tools|tests|benchmarks|test_tipc|main|infer|utils|generator|processor|initializer"
+
+
+@pytest.mark.parametrize("path", PAGES, ids=IDS)
+def test_files_that_pages_name_exist(path):
+    named = set(re.findall(rf"`((?:{ROOMS})(?:/[\w./-]+|\.py))", path.read_text(encoding="utf-8")))
+    named = {name for name in named if not re.search(r"[A-Z]{4}|configs/mine", name)}  # MODEL, RESULTS, your own: made later
+    places = (ROOT, path.parent)  # test_tipc's pages name their own folders
+    assert not [name for name in named if not any((place / name).exists() for place in places)]
