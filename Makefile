@@ -5,22 +5,25 @@ RUN := $(VENV)/bin/python
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-full torture tipc bench alignment docs lint format clean
+.PHONY: help venv demo test test-full test-min fuzz torture tipc bench alignment docs lint format clean
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 16
 
 venv: $(VENV)/.ready  ## make .venv and install what the project needs
 
-$(VENV)/.ready: EXTRAS := dev,onnx,report
+$(VENV)/.ready: EXTRAS := dev,onnx,report,fuzz
 $(VENV)-bench/.ready: EXTRAS := onnx,report,bench
-$(VENV)/.ready $(VENV)-bench/.ready: requirements.txt pyproject.toml
+$(VENV)-min/.ready: EXTRAS := dev,onnx,report
+$(VENV)-min/.ready: LIMITS := -c $(VENV)-min/lowest.txt
+$(VENV)/.ready $(VENV)-bench/.ready $(VENV)-min/.ready: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null || { \
 	  echo "error: $(PYTHON) must be Python 3.10, 3.11 or 3.12; choose one with make PYTHON=python3.11 ..." >&2; exit 2; }
 	@test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D) || { \
 	  echo "error: $(PYTHON) can't make a venv; install its venv module (Debian: apt-get install python3-venv)" >&2; exit 2; }
+	@grep -ohE '[A-Za-z0-9_-]+>=[0-9.]+' requirements.txt pyproject.toml | sed 's/>=/==/' > $(@D)/lowest.txt
 	@echo "Installing into $(@D): a few minutes the first time"
-	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --progress-bar off -r requirements.txt '.[$(EXTRAS)]' \
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --progress-bar off -r requirements.txt '.[$(EXTRAS)]' $(LIMITS) \
 	  > $(@D)/install.log 2>&1 || { grep -v WARNING $(@D)/install.log | tail -n 5 >&2; \
 	  echo "error: a package could not be installed; the whole log is $(@D)/install.log" >&2; exit 2; }
 	@rm -rf build efficientgcn_paddle.egg-info
@@ -29,7 +32,8 @@ $(VENV)/.ready $(VENV)-bench/.ready: requirements.txt pyproject.toml
 demo: venv  ## synthetic data -> data set -> train -> evaluate -> export -> infer; QUICK=1 in under 2 minutes
 	@$(RUN) tools/demo.py $(if $(QUICK),--quick)
 
-test: venv lint  ## lint and all quick tests
+test: venv lint  ## lint, pip check and all quick tests
+	@$(RUN) -m pip check --disable-pip-version-check > $(VENV)/check.log || { cat $(VENV)/check.log >&2; exit 1; }
 	@OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(RUN) -m pytest -n 2 --dist loadfile -m "not full"
 
 test-full: venv lint  ## what takes longer as well
@@ -38,6 +42,14 @@ test-full: venv lint  ## what takes longer as well
 
 torture: venv  ## every bad input and fault against the real commands, half an hour; docs/reliability.md. QUICK=1 tries it only
 	@$(RUN) tests/torture.py $(if $(QUICK),--quick,--page docs/reliability.md)
+
+test-min: $(VENV)-min/.ready  ## the quick tests with the lowest versions that requirements.txt and pyproject.toml promise, in .venv-min
+	@OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(VENV)-min/bin/python -m pytest -n 2 --dist loadfile -m "not full"
+
+fuzz: venv  ## feed every reader of files what its branches lead to, SECONDS=60 each; what it finds is in fuzz/
+	@mkdir -p fuzz; for target in $$($(RUN) tests/fuzz_files.py --list); do \
+	  $(RUN) tests/fuzz_files.py $$target -max_total_time=$(or $(SECONDS),60) -verbosity=0 -artifact_prefix=fuzz/; \
+	done
 
 tipc: venv  ## the TIPC chain on synthetic data, on the CPU: lite_train_lite_infer and ONNX
 	@export PATH="$(CURDIR)/$(VENV)/bin:$$PATH"; \
@@ -67,4 +79,4 @@ format: venv  ## format and sort imports
 	@$(VENV)/bin/ruff check --fix --quiet . ; $(VENV)/bin/ruff format .
 
 clean:  ## remove the demo's files and caches (not .venv, not your data)
-	@rm -rf demo .pytest_cache .ruff_cache .hypothesis
+	@rm -rf demo fuzz .pytest_cache .ruff_cache .hypothesis

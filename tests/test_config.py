@@ -1,11 +1,18 @@
 """Configurations: defaults, files, command line, and one clear line for every mistake."""
 
+import copy
 import random
+from functools import cache
+from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from configs import schema
 from configs.schema import FOLDER, load_config
+from configs.yaml_file import read_yaml
 from main import parse_command_line
 from utils import UserError
 
@@ -169,7 +176,14 @@ STRANGE = [
 ]
 
 
-def test_any_single_change_gives_a_configuration_or_one_clear_line():
+@pytest.fixture
+def read_once(monkeypatch):
+    """The defaults are long: each of the project's own files is read once."""
+    known = cache(read_yaml)
+    monkeypatch.setattr(schema, "read_yaml", lambda path: known(path) if Path(path).parent == FOLDER else read_yaml(path))
+
+
+def test_any_single_change_gives_a_configuration_or_one_clear_line(read_once):
     defaults = yaml.safe_load((FOLDER / "defaults.yaml").read_text())
     rng = random.Random(1)
     refused = accepted = 0
@@ -184,3 +198,39 @@ def test_any_single_change_gives_a_configuration_or_one_clear_line():
                 assert "\n" not in str(error)
                 refused += 1
     assert refused > 500 and accepted > 50
+
+
+NEAR = st.sampled_from([-1, 0, 0.5, 1, 2, 10, 1e3, 1e6, 1e12])  # times a number's default
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.binary(max_size=3) | st.dates(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3) | st.integers(), inner, max_size=2),
+    max_leaves=5,
+)
+
+
+@given(st.data())
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_file_with_any_one_change_is_taken_or_one_clear_line(tmp_path_factory, read_once, data):
+    """A value of another type or size, a key renamed, moved one up, or gone."""
+    values = copy.deepcopy(schema.read_yaml(FOLDER / "defaults.yaml"))
+    *outer, key = data.draw(st.sampled_from(list(leaves(values))), "path")
+    at = values
+    for part in outer:
+        at = at[part]
+    kind = data.draw(st.sampled_from(["value", "number", "key", "up", "gone"]), "kind")
+    if kind == "value":
+        at[key] = data.draw(VALUES, "value")
+    elif kind == "number" and isinstance(at[key], int | float):
+        at[key] = at[key] * data.draw(NEAR, "factor")
+    else:
+        value = at.pop(key)
+        if kind == "key":
+            at[data.draw(st.text(max_size=8) | st.integers() | st.none() | st.sampled_from([key + "s", key.upper()]), "key")] = value
+        elif kind == "up":
+            values[key] = value
+    path = tmp_path_factory.getbasetemp() / "changed.yaml"
+    path.write_text(yaml.safe_dump(values, allow_unicode=True), encoding="utf-8")
+    try:
+        load_config(str(path))
+    except UserError as error:
+        assert str(error).startswith(str(path)) and "\n" not in str(error), str(error)
