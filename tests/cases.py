@@ -139,13 +139,13 @@ def attempt(case):
         "no single line": len(lines) != 1 or not lines[0].startswith("error: ") or not lines[0].isprintable(),
         f"files changed: {sorted(set(before.items()) ^ set(after.items()))[:3]}": before != after,
     }
+    taken = case.may_run and code == 0
     dangers = {
         "it ran what the file asks for": os.path.exists("hacked"),
-        f"{seconds:.0f} seconds": seconds > SECONDS,
+        f"{seconds:.0f} seconds": seconds > SECONDS and not taken,
         f"{grown >> 20} MB": grown > MEMORY,
         "a traceback": "Traceback" in err,
     }
-    taken = case.may_run and code == 0
     found = [what for what, wrong in {**({} if taken else problems), **dangers}.items() if wrong]
     for path, data in kept.items():
         Path(path).write_bytes(data) if data is not None else Path(path).unlink(missing_ok=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -115,7 +115,7 @@ def convert(source, target, config, report=print):
         if target.suffix == ".pdparams":
             paddle.save({"model": ours}, str(temporary))
         else:
-            save_file({name: tensor.numpy() for name, tensor in ours.items()}, temporary, {"config": config.config})
+            temporary.write_bytes(save({name: tensor.numpy() for name, tensor in ours.items()}, {"config": config.config}))
 
 
 def main():
