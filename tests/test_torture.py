@@ -1,0 +1,97 @@
+"""A seeded sample of what `make torture` tries: bad inputs, kills, full disks; and the page that it writes."""
+
+import json
+import os
+import random
+from collections import defaultdict
+
+import cases
+import faults
+import pytest
+import torture
+
+FULL = pytest.mark.full
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """A folder as `make torture` prepares it."""
+    here, folder = os.getcwd(), tmp_path_factory.mktemp("torture")
+    cases.prepare(folder)
+    os.chdir(here)
+    return folder
+
+
+@pytest.mark.parametrize("each", [2, pytest.param(25, marks=FULL)])
+def test_bad_inputs_of_every_kind_are_refused_in_one_line_and_change_nothing(prepared, monkeypatch, each):
+    monkeypatch.chdir(prepared)
+    kinds = defaultdict(list)
+    for case in cases.cases():
+        kinds[case.kind].append(case)
+    assert len(kinds) == 17
+    rng, problems = random.Random(0), []
+    for kind, found in kinds.items():
+        for case in rng.sample(found, min(each, len(found))):
+            result = cases.attempt(case)
+            problems += [(kind, case.rule, result.problem, result.line)] if result.problem else []
+    assert not problems
+
+
+def test_a_case_that_is_not_refused_is_a_failure(prepared, monkeypatch):
+    monkeypatch.chdir(prepared)
+    right = cases.Case("label file, -e", "none", cases.EVALUATE)
+    assert cases.attempt(right).problem.startswith("exit code 0; no single line")
+
+
+def strike(function, wanted, *arguments, seed=0):
+    """The trials, with problems only."""
+    return [trial for trial in torture.trials(function, wanted, *arguments)(str(seed), False) if trial["problem"]]
+
+
+@pytest.mark.parametrize("kills", [2, pytest.param(12, marks=FULL)])
+def test_data_sets_survive_kills(prepared, tmp_path, monkeypatch, kills):
+    monkeypatch.chdir(prepared)
+    assert not strike(faults.kill_command, kills, faults.Generation(tmp_path, files=64 if kills == 2 else 240))
+
+
+@pytest.mark.parametrize("kills", [2, pytest.param(12, marks=FULL)])
+def test_predictions_survive_kills_and_full_disks(prepared, tmp_path, monkeypatch, kills):
+    monkeypatch.chdir(prepared)
+    set_up = faults.recognition(tmp_path, files=40 if kills == 2 else 240)
+    assert not strike(faults.kill_command, kills, set_up)
+    assert not strike(faults.small_files, kills // 2, set_up)
+
+
+@FULL
+@pytest.mark.parametrize("build", [faults.export, faults.conversion])
+def test_exports_and_converted_weights_survive_kills_and_full_disks(prepared, tmp_path, monkeypatch, build):
+    monkeypatch.chdir(prepared)
+    set_up = build(tmp_path, faults.other_weights(tmp_path))
+    assert not strike(faults.kill_command, 3, set_up)
+    assert not strike(faults.small_files, 3, set_up)
+
+
+@FULL
+def test_training_survives_kills_full_disks_and_the_loss_of_its_data(prepared, tmp_path, monkeypatch):
+    monkeypatch.chdir(prepared)
+    set_up = faults.Training(tmp_path)
+    for function, *more in (
+        (faults.kill_training, 3), (faults.train_with_small_files,), (faults.remove_data,), (faults.cut_data,), (faults.two_trainings,),
+    ):  # fmt: skip
+        assert not strike(function, 1, set_up, *more)
+
+
+def test_the_page_says_what_failed(tmp_path):
+    log, head = tmp_path / "log", {"seed": 7, "seconds": 61, "quick": False, "cores": 2, "versions": "Python 3"}
+    case = {"job": "inputs 0", "kind": "label file, -e", "rule": "cut", "problem": None, "line": "error: x", "taken": False}
+    kill = {"job": "kill -gd", "fault": "SIGKILL", "command": "-gd", "detail": "", "problem": None, "struck": True}
+    records = [
+        case, {**case, "kind": "label file, infer"}, {**case, "rule": "empty", "problem": "exit code 0"},
+        {**case, "rule": "odd", "taken": True}, kill, {**kill, "problem": "lost"}, {**kill, "struck": False},
+        {"job": "disk -gd", "skipped": "read-only disks"},
+    ]  # fmt: skip
+    log.write_text("".join(json.dumps(record) + "\n" for record in [head, *records]))
+    page = torture.page(log)
+    assert "| label file, -e | 3 | 1 | 1 | 1 |" in page and "| **all** | 4 | 2 | 1 | 1 |" in page
+    assert "**4 bad inputs, 3 distinct rules broken, 2 faults, 2 failures.**" in page and "1 min 1 s on 2 cores" in page
+    assert "| -gd: SIGKILL | 2 | 1 |" in page and "-gd 2. 1 faults came" in page and "Not tried: read-only disks." in page
