@@ -16,8 +16,8 @@ from configs.schema import FOLDER, Config, load_config
 from tools.config_page import page
 from utils import VERSION
 
-SKIPPED = {".venv", ".venv-bench", ".git", "demo", "workdir", "data", "log", "node_modules"}
-PAGES = sorted(p for p in ROOT.rglob("*.md") if not SKIPPED & set(p.relative_to(ROOT).parts[:-1]))
+SKIPPED = re.compile(r"(\.venv[^/]*|\.git|demo|workdir|data|log|node_modules|torture|fuzz)/")
+PAGES = sorted(p for p in ROOT.rglob("*.md") if not SKIPPED.match(p.relative_to(ROOT).as_posix()))
 COMMAND = re.compile(r"^(?:.*?\| |\$ )?((?:\.venv/bin/)?python (?:-m pytest|main\.py|infer\.py|\w+/\w+\.py).*)$")
 IDS = [str(p.relative_to(ROOT)) for p in PAGES]
 
