@@ -7,6 +7,7 @@ for prediction in recognizer.predict("S001C001P001R001A007.skeleton"):
     print(prediction.name, prediction.classes[0], prediction.probabilities[0])
 """
 
+import argparse
 import contextlib
 import csv
 import itertools
@@ -58,10 +59,9 @@ class Recognizer:
     def __init__(self, path, engine=None, *, top_k=5, batch_size=1, **options):
         self.program = Program(path, engine, **options)
         self.top_k, self.batch_size = top_k, max(batch_size, self.program.shape[0])
-        settings = self.program.preprocessing
-        skeleton = settings["graph"]
-        self.graph = Graph(skeleton["name"], (), tuple(skeleton["parents"]), {}, skeleton["centre"])
-        self.inputs, self.num_frame, self.transform = settings["inputs"], settings["num_frame"], settings["transform"]
+        self.settings = self.program.preprocessing
+        skeleton = self.settings.graph
+        self.graph = Graph(skeleton.name, (), tuple(skeleton.parents), {}, skeleton.centre)
         self.empty_body = None
 
     def predict(self, source, window=None, stride=None):
@@ -75,18 +75,18 @@ class Recognizer:
 
     def predict_batches(self, source, label_file=None, window=None, stride=None):
         """Yield (samples, predictions), lists of at most `batch_size`."""
-        if window is not None and not 3 <= window <= self.num_frame:
-            raise UserError(f"--window {window}: must be 3 to {self.num_frame}, the frames that the program takes")
-        samples = read_samples(source, label_file, transform=self.transform, window=window, stride=stride)
+        if window is not None and not 3 <= window <= self.settings.num_frame:
+            raise UserError(f"--window {window}: must be 3 to {self.settings.num_frame}, the frames that the program takes")
+        samples = read_samples(source, label_file, transform=self.settings.transform, window=window, stride=stride)
         while batch := list(itertools.islice(samples, self.batch_size)):
             yield batch, self.name_actions(batch, self.logits(*self.prepare(batch)))
 
     def prepare(self, batch):
         """(features of the bodies to compute, which bodies (N, M) these are; None: the program takes all bodies at once)."""
         C, V, M = self.program.shape[2] // 2, *self.program.shape[4:]
-        x = np.zeros((len(batch), C, self.num_frame, V, batch[0].coordinates.shape[-1]), "float32")
+        x = np.zeros((len(batch), C, self.settings.num_frame, V, batch[0].coordinates.shape[-1]), "float32")
         for row, sample in zip(x, batch, strict=True):
-            frames = sample.coordinates[:, : self.num_frame]
+            frames = sample.coordinates[:, : self.settings.num_frame]
             if row[:, :1].shape != frames[:, :1].shape or M not in (1, frames.shape[-1]):
                 found = f"(C, T, V, M) = {sample.coordinates.shape}"
                 raise UserError(f"{printable(sample.name)}: {found}, the program takes C = {C}, V = {V}, M = {M}")
@@ -94,10 +94,14 @@ class Recognizer:
                 raise UserError(f"{printable(sample.name)}: holds values that are not finite")
             row[:, : frames.shape[1]] = frames
         if x.shape[-1] == M:
-            return branch_features(x, self.graph, self.inputs), None
+            return self.features(x), None
         x = np.moveaxis(x, -1, 1)  # (N, M, C, T, V)
         present = x.any(axis=(2, 3, 4))
-        return branch_features(x[present][..., None], self.graph, self.inputs), present
+        return self.features(x[present][..., None]), present
+
+    def features(self, coordinates):
+        """(N, I, C, T, V, M) of coordinates (N, C, T, V, M)."""
+        return branch_features(coordinates, self.graph, self.settings.inputs)
 
     def logits(self, features, present):
         """Logits (N, classes) of what `prepare` returned.
@@ -109,7 +113,7 @@ class Recognizer:
             return self.program(features)
         if self.empty_body is None:
             nobody = np.zeros((1, self.program.shape[2] // 2, *self.program.shape[3:]), "float32")
-            self.empty_body = self.program(branch_features(nobody, self.graph, self.inputs))[0]
+            self.empty_body = self.program(self.features(nobody))[0]
         logits = np.tile(self.empty_body, (*present.shape, 1))
         if len(features):
             logits[present] = self.program(features)
@@ -161,35 +165,30 @@ def writing(path):
         yield write
 
 
-class Printer:
-    """Prints batches: with labels the accuracy, else each sample's best classes, or a recording's time line."""
+def accuracy_line(samples, predictions, right):
+    """The line of a batch with labels; `right`: for each sample, whether it was recognised."""
+    predicted = np.array2string(np.array([p.labels[0] for p in predictions]), max_line_width=sys.maxsize, threshold=sys.maxsize)
+    return (
+        f"Batch action class Predict:  {predicted} Batch action class True:  {[sample.label for sample in samples]} "
+        f"Batch Accuracy:  {round(sum(right) / len(right), 6)} Batch sample Name:  {[sample.name for sample in samples]}"
+    )
 
-    def __init__(self):
-        self.right, self.count, self.name = 0, 0, None
 
-    def show(self, batch, predictions):
-        if batch[0].label is not None:
-            self.show_accuracy(batch, np.array([prediction.labels[0] for prediction in predictions]))
-            return
-        for prediction in predictions:
-            if prediction.seconds is None or prediction.name != self.name:
-                print(printable(prediction.name))
-            self.name = prediction.name
-            if prediction.seconds is None:
-                print("\n".join(prediction.lines()))
-            else:
-                start, end = prediction.seconds
-                print(f"{start:7.1f} - {end:7.1f} s  {prediction.lines()[0]}")
+def show(prediction, last):
+    """Print the name, and the best classes or a line of the recording's time line; `last`: name of the sample before."""
+    if prediction.seconds is None or prediction.name != last:
+        print(printable(prediction.name))
+    if prediction.seconds is None:
+        print("\n".join(prediction.lines()))
+    else:
+        print("{:7.1f} - {:7.1f} s  {}".format(*prediction.seconds, prediction.lines()[0]))
 
-    def show_accuracy(self, batch, predicted):
-        true, names = [sample.label for sample in batch], [sample.name for sample in batch]
-        right = int((predicted == true).sum())
-        self.right, self.count = self.right + right, self.count + len(batch)
-        text = np.array2string(predicted, max_line_width=sys.maxsize, threshold=sys.maxsize)
-        print(
-            f"Batch action class Predict:  {text} Batch action class True:  {true} "
-            f"Batch Accuracy:  {round(right / len(batch), 6)} Batch sample Name:  {names}"
-        )
+
+def positive(text):
+    """A whole number, at least 1, of a command line's text."""
+    if not (text.isascii() and text.isdecimal() and len(text) < 10 and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"{text!r}: must be a whole number, at least 1")
+    return int(text)
 
 
 def make_parser():
@@ -199,18 +198,18 @@ def make_parser():
     add("--params_file", help="its parameters, where they do not lie beside it")
     add("--data_file", required=True, help=".skeleton file, folder of them, .npy file; -: file names from stdin")
     add("--label_file", help="labels (.pkl) of a .npy data file: accuracies are printed")
-    add("-b", "--batch_size", type=int, default=1)
+    add("-b", "--batch_size", type=positive, default=1)
     add("--backend", choices=["paddle", "onnxruntime"], help="default: by the program found, Paddle's first")
     add("--use_gpu", **switch)
     add("--precision", choices=["fp32", "fp16", "int8"], default="fp32")
     add("--enable_mkldnn", help="oneDNN", **switch)
-    add("--cpu_threads", type=int, help="default: all cores")
+    add("--cpu_threads", type=positive, help="default: all cores")
     add("--use_tensorrt", **switch)
-    add("--gpu_mem", type=int, default=8000, help="MB of GPU memory to begin with")
+    add("--gpu_mem", type=positive, default=8000, help="MB of GPU memory to begin with")
     add("--allow_unverified", help="run an engine that the export did not verify", **switch)
-    add("--top_k", type=int, default=5, help="classes for each sample")
-    add("--window", type=int, help="frames: slide over recordings of any length and print a time line")
-    add("--stride", type=int, help="frames from window to window (default: the window)")
+    add("--top_k", type=positive, default=5, help="classes for each sample")
+    add("--window", type=positive, help="frames: slide over recordings of any length and print a time line")
+    add("--stride", type=positive, help="frames from window to window (default: the window)")
     add("--output", help="write the predictions to a .csv or .jsonl file as well")
     add("--benchmark", help="measure and print speed and memory", **switch)
     return parser
@@ -220,11 +219,7 @@ def parse(argv):
     """Options of a command line; --use-gpu and --use_gpu are the same."""
     words = (word.partition("=") if word.startswith("--") else ("", "", word) for word in argv)
     words = [key[:2] + key[2:].replace("-", "_") + sign + value for key, sign, value in words]
-    options = make_parser().parse_args(words)
-    for key in ("batch_size", "cpu_threads", "top_k", "window", "stride", "gpu_mem"):
-        if getattr(options, key) is not None and getattr(options, key) < 1:
-            raise UserError(f"--{key} {getattr(options, key)}: must be at least 1")
-    return options
+    return make_parser().parse_args(words)
 
 
 def choose_engine(options):
@@ -246,20 +241,27 @@ def main(argv=None):
         print(f"note: {note}")
     source = (line.strip() for line in sys.stdin if line.strip()) if options.data_file == "-" else options.data_file
     batches = recognizer.predict_batches(source, options.label_file, options.window, options.stride)
-    printer, batch = Printer(), []
+    samples, right, last = [], [], None
     with writing(options.output) as write:
-        for batch, predictions in batches:
-            printer.show(batch, predictions)
+        for samples, predictions in batches:
+            if samples[0].label is None:
+                for prediction in predictions:
+                    show(prediction, last)
+                    last = prediction.name
+            else:
+                hits = [p.labels[0] == sample.label for sample, p in zip(samples, predictions, strict=True)]
+                right += hits
+                print(accuracy_line(samples, predictions, hits))
             for prediction in predictions:
                 write(prediction)
-        if not batch:
+        if not samples:
             raise UserError(f"{options.data_file}: holds nothing to recognise")
-    if printer.count:
-        print(f"Infer Mean Accuracy:  {round(printer.right / printer.count, 6)}")
+    if right:
+        print(f"Infer Mean Accuracy:  {round(sum(right) / len(right), 6)}")
     if options.benchmark:
         from tools.infer_benchmark import measure
 
-        print("\n".join(measure(recognizer, batch)))
+        print("\n".join(measure(recognizer, samples)))
     return 0
 
 

@@ -223,7 +223,8 @@ def extract(config, tuned, again):
     import initializer
     from model.checkpoint import load_weights, read_checkpoint
     from model.export import export_program
-    from tools.program import export_record, open_engine
+    from tools.program import open_engine
+    from tools.record import export_record
 
     path = Path(config.pretrained_path)
     state = read_checkpoint(path)

@@ -234,7 +234,7 @@ def test_the_exporter_knows_nothing_of_infer(tmp_path):
 
 
 def test_a_record_tells_where_the_program_comes_from(tmp_path):
-    from tools.program import export_record, sha256
+    from tools.record import export_record, sha256
 
     path = tmp_path / "best.pdparams"
     path.write_bytes(b"weights")

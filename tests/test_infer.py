@@ -21,7 +21,8 @@ from reader.ntu_reader import layout, read_sample, read_skeleton, select_bodies
 from reader.transformer import view_normalise
 from tests.conftest import GOLDEN, ROOT, TINY, environment, fill
 from tests.skeleton_corpus import skeleton_bytes
-from tools.program import export_record, open_engine
+from tools.program import open_engine
+from tools.record import export_record
 from utils import UserError, run_command
 
 NAMES = [f"S001C001P001R001A{number:03}.skeleton" for number in (1, 2, 3)]
@@ -419,7 +420,7 @@ def bad_inputs(tmp_path, exports):
     yield ("onnxruntime on a GPU", (*net, "--data_file", data, "--backend", "onnxruntime", "--use_gpu"), "runs on the CPU")
     yield "not a switch", (*net, "--data_file", data, "--use_gpu=maybe"), "True or False"
     yield "unknown flag", (*net, "--data_file", data, "--speed", "9"), "--speed"
-    yield "no batch", (*net, "--data_file", data, "-b", "0"), "--batch_size 0"
+    yield "no batch", (*net, "--data_file", data, "-b", "0"), "--batch_size: '0'"
     yield "window too long", (*net, "--data_file", data, "--window", "9"), "--window 9"
     yield "another output", (*net, "--data_file", data, "--output", tmp_path / "o.txt"), "o.txt"
     for what, array in wrong_arrays(tmp_path):

@@ -1,0 +1,111 @@
+"""The record PREFIX.yaml beside an export: where it comes from, what its programs take, which engines run them rightly.
+
+For each kind of program (paddle, onnx, triton) it lists the files with their sha256, and for each engine whether its logits
+were equal to the live network's when it was exported.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import ConfigDict, Field, ValidationError, model_validator
+
+from configs.fields import Count, Positive, Section, Text
+from configs.yaml_file import read_yaml
+from dataset.graph import NTU
+from utils import UserError
+
+
+class _Part(Section):
+    model_config = ConfigDict(extra="ignore")  # a record tells people more than programs need
+
+
+class Skeleton(_Part):
+    name: Text
+    centre: Count
+    parents: list[Count]
+
+
+class Preprocessing(_Part):
+    """What is done to a recording before the network sees it."""
+
+    inputs: Annotated[str, Field(pattern="^J?V?B?$", min_length=1)]
+    num_frame: Positive
+    transform: bool
+    graph: Skeleton
+
+
+class Engine(_Part):
+    verified: bool
+
+
+class Export(_Part):
+    """A program: `input` is (I, C, T, V, M), `files` are {name: sha256}."""
+
+    input: Annotated[list[Positive], Field(min_length=5, max_length=5)]
+    engines: dict[Text, Engine]
+    files: dict[Text, Text]
+
+
+class Record(_Part):
+    preprocessing: Preprocessing
+    classes: list[Text]
+    programs: dict[Text, Export]
+
+    @model_validator(mode="after")
+    def _fits(self):
+        settings, graph = self.preprocessing, self.preprocessing.graph
+        if max([graph.centre, *graph.parents]) >= len(graph.parents):
+            raise ValueError("the graph names a joint that it lacks")
+        sizes = [len(settings.inputs), settings.num_frame, len(graph.parents)]
+        for kind, entry in self.programs.items():
+            I, _, T, V, _ = entry.input
+            if sizes != [I, T, V]:
+                raise ValueError(f"the input of {kind} is not what the preprocessing makes")
+        return self
+
+    def entry(self, kind, path, params_file=None):
+        """The Export of the program file `path`; raises UserError where a file of it is not the one that was recorded."""
+        entry = self.programs.get(kind)
+        if entry is None or path.name not in entry.files:
+            raise UserError(f"{path}: not listed in {path.stem}.yaml beside it, so of another export; export again")
+        for name, recorded in entry.files.items():
+            file = Path(params_file) if params_file and name.endswith(".pdiparams") else path.parent / Path(name).name
+            if not file.is_file() or sha256(file) != recorded:
+                raise UserError(f"{file}: {'not the file' if file.is_file() else 'missing, one'} of this export; export again")
+        return entry
+
+
+def read_record(path):
+    """A program's Record, None where it has none; raises UserError where it is damaged."""
+    path = path.with_suffix(".yaml")
+    if not path.is_file():
+        return None
+    try:
+        return Record.model_validate(read_yaml(path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "it"
+        raise UserError(f"{path}: not a usable record ({place}: {first['msg'][:100]}); export again") from error
+
+
+def preprocessing(inputs="JVB", num_frame=288, transform=False, graph=NTU):
+    """The Preprocessing of these settings; the defaults are configuration 2001's."""
+    skeleton = Skeleton(name=graph.name, centre=graph.centre, parents=list(graph.parents))
+    return Preprocessing(inputs=inputs, num_frame=num_frame, transform=transform, graph=skeleton)
+
+
+def export_record(config, checkpoint, graph, classes):
+    """The part of a record that is known before the export: source, preprocessing, names of the classes."""
+    names = {"config": config.config, "dataset": config.dataset, "model": config.model_type}
+    settings = preprocessing(config.data.inputs, config.data.num_frame, config.data.transform, graph)
+    return {
+        "source": {"checkpoint": Path(checkpoint).name, "sha256": sha256(checkpoint), **names},
+        "preprocessing": settings.model_dump(),
+        "classes": classes,
+    }
+
+
+def sha256(path):
+    """Hexadecimal SHA-256 of a file."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
