@@ -113,23 +113,35 @@ def replacing(path):
 
     What a killed process left behind for the same `path` is removed too. Raises UserError if the folder can't be written.
     """
-    path = Path(path)
-    for left in path.parent.glob(f".{path.name}.*.tmp"):
-        pid = left.name.split(".")[-2]
-        if pid.isdigit() and not process_alive(int(pid)):
-            left.unlink(missing_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing_together(path) as (temporary,):
         yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+
+
+@contextlib.contextmanager
+def replacing_together(*paths):
+    """`replacing` for several files: none is replaced before all of them are complete and on the disk."""
+    paths = [Path(path) for path in paths]
+    temporaries = [path.with_name(f".{path.name}.{os.getpid()}.tmp") for path in paths]
+    path = paths[0]
+    try:
+        for path in paths:
+            for left in path.parent.glob(f".{path.name}.*.tmp"):
+                pid = left.name.split(".")[-2]
+                if pid.isdigit() and not process_alive(int(pid)):
+                    left.unlink(missing_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporaries
+        for temporary in temporaries:
+            with open(temporary, "rb+") as file:
+                os.fsync(file.fileno())
+        for path, temporary in zip(paths, temporaries, strict=True):
+            os.replace(temporary, path)
     except OSError as error:
         raise UserError(f"{path}: can't be written ({error.strerror or error})") from error
     finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+        for temporary in temporaries:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
 
 
 @contextlib.contextmanager

@@ -1,8 +1,6 @@
 """Export: a network as a program for Paddle Inference, ONNX Runtime or Triton, proven equal to it before it is kept."""
 
-import contextlib
 import hashlib
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -11,7 +9,7 @@ import numpy as np
 import paddle
 import yaml
 
-from utils import UserError, process_alive, replacing
+from utils import UserError, replacing_together
 
 from .deploy import DeployedGCN
 
@@ -39,15 +37,15 @@ def export_program(model, prefix, *, data_shape, record, open_engine, to="paddle
     outputs = ["logits", "probabilities"][: 1 + softmax]
     model.eval()
     try:
-        with _staging(prefix) as stage:
-            write = _write_paddle if to == "paddle" else _write_onnx
+        with tempfile.TemporaryDirectory() as stage:
             deployed = DeployedGCN(model, softmax)
             deployed.eval()
-            file, nodes = write(deployed, stage / prefix.name, shape, outputs)
+            write = _write_paddle if to == "paddle" else _write_onnx
+            file, nodes = write(deployed, Path(stage) / prefix.name, shape, outputs)
             engines = _compare(model, file, prefix, shape, open_engine)
             if to == "triton":
                 _arrange_for_triton(file, shape, outputs, record["classes"])
-            files = {path.relative_to(stage).as_posix(): path for path in sorted(stage.rglob("*")) if path.is_file()}
+            files = {path.relative_to(stage).as_posix(): path for path in sorted(Path(stage).rglob("*")) if path.is_file()}
             entry = {
                 "input": shape,
                 "outputs": outputs,
@@ -57,7 +55,7 @@ def export_program(model, prefix, *, data_shape, record, open_engine, to="paddle
                 "engines": engines,
                 "files": {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()},
             }
-            _publish(stage, prefix, record, to, entry)
+            _publish(files, prefix, record, to, entry)
     finally:
         if training:
             model.train()
@@ -99,20 +97,15 @@ def _write_onnx(program, prefix, shape, outputs):
         # its own optimizers install packages at run time: none
         text = paddle2onnx.export(str(source), f"{folder}/program.pdiparams", opset_version=17, optimize_tool=None)
     network = onnx.load_from_string(text)
-    graph = network.graph
-    renamed = dict(zip([output.name for output in graph.output], outputs, strict=True))
-    for output in graph.output:
-        output.name = renamed[output.name]
-    for node in graph.node:
-        node.input[:] = [renamed.get(name, name) for name in node.input]
-        node.output[:] = [renamed.get(name, name) for name in node.output]
-    used = {name for node in graph.node for name in node.input}
-    kept = [node for node in graph.node if node.op_type != "Constant" or node.output[0] in used]
-    del graph.node[:]
-    graph.node.extend(kept)
+    names = {value.name: name for value, name in zip(network.graph.output, outputs, strict=True)}
+    for value in network.graph.output:
+        value.name = names[value.name]
+    for node in network.graph.node:
+        for ends in (node.input, node.output):
+            ends[:] = [names.get(end, end) for end in ends]
     onnx.checker.check_model(network, full_check=True)
     onnx.save(network, f"{prefix}.onnx")
-    return Path(f"{prefix}.onnx"), len(kept)
+    return Path(f"{prefix}.onnx"), len(network.graph.node)
 
 
 def _arrange_for_triton(file, shape, outputs, classes):
@@ -164,53 +157,19 @@ def _difference(got, expected):
 # ---------------------------------------------------------------- files
 
 
-@contextlib.contextmanager
-def _staging(prefix):
-    """A new folder beside `prefix`, gone at the end; what killed processes left is removed too."""
-    stage = prefix.with_name(f".{prefix.name}.{os.getpid()}.tmp")
-    try:
-        prefix.parent.mkdir(parents=True, exist_ok=True)
-        for left in prefix.parent.glob(f".{prefix.name}.*.tmp"):
-            pid = left.name.split(".")[-2]
-            if left.is_dir() and pid.isdigit() and not process_alive(int(pid)):
-                shutil.rmtree(left)
-        if _ready(prefix).exists():
-            _put_in_place(_ready(prefix), stage)
-            shutil.rmtree(stage)
-        stage.mkdir()
-        yield stage
-    except OSError as error:
-        raise UserError(f"{prefix}: can't be written ({error.strerror or error})") from error
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
-
-
-def _publish(stage, prefix, record, to, entry):
-    """Put the files of a finished export in place, all or none: once its folder is renamed, readers take it from there."""
+def _publish(files, prefix, record, to, entry):
+    """Put the `files` {name: path} of an export in place with its record; readers know a mixture by the hashes in it."""
     path = prefix.with_name(f"{prefix.name}.yaml")
     old = _read_yaml(path)
     programs = old["programs"] if all(old.get(key) == value for key, value in record.items()) else {}
-    stale = {f"{prefix.name}{suffix}" for suffix in PADDLE_FILES if to == "paddle"} - set(entry["files"])
     whole = {**record, "programs": {**programs, to: entry}}
     text = HEADER + yaml.safe_dump(whole, sort_keys=False, width=120, allow_unicode=True, default_flow_style=None)
-    (stage / path.name).write_text(text, encoding="utf-8")
-    ready = stage.rename(_ready(prefix))
-    _put_in_place(ready, stage)
-    for name in stale:
+    with replacing_together(*(prefix.parent / name for name in files), path) as (*new_files, new_record):
+        new_record.write_text(text, encoding="utf-8")
+        for source, new in zip(files.values(), new_files, strict=True):
+            shutil.copyfile(source, new)
+    for name in {f"{prefix.name}{suffix}" for suffix in PADDLE_FILES if to == "paddle"} - set(files):
         (prefix.parent / name).unlink(missing_ok=True)
-
-
-def _ready(prefix):
-    """The folder of a finished export while its files are put in place; infer.py knows its name too."""
-    return prefix.with_name(f".{prefix.name}.export")
-
-
-def _put_in_place(ready, stage):
-    for path in sorted(ready.rglob("*")):
-        if path.is_file():
-            with replacing(ready.parent / path.relative_to(ready)) as temporary:
-                shutil.copyfile(path, temporary)
-    ready.rename(stage)
 
 
 def _read_yaml(path):

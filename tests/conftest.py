@@ -59,35 +59,36 @@ def fill(model):
     return model
 
 
-@pytest.fixture
-def small_network():
-    """small_network(**changes) -> a network on a graph of three joints in a row, with named weights, T = 8, M = 2."""
+def small(num_classes=4, data_shape=(3, 6, 8, 3, 2), **changes):
+    """A network on a graph of three joints in a row, with named weights, T = 8, M = 2."""
     from dataset.graph import Graph
     from model import EfficientGCN
 
     graph = Graph("chain", ((0, 1), (1, 2)), (0, 0, 1), {"one": (0, 1), "two": (2,)}, 0)
+    args = {
+        "model_type": "EfficientGCN-B0",
+        "stem_channel": 8,
+        "block_args": [[16, 1, 0.5], [16, 2, 1]],
+        "fusion_stage": 1,
+        "act_type": "swish",
+        "att_type": "stja",
+        "layer_type": "SG",
+        "drop_prob": 0.0,
+        "kernel_size": [5, 2],
+        "scale_args": [1.2, 1.35],
+        "expand_ratio": 2,
+        "reduct_ratio": 2,
+        "bias": True,
+        "edge": True,
+        **changes,
+    }
+    return fill(EfficientGCN(data_shape, num_classes, graph.adjacency(), graph.part_of_joint, **args))
 
-    def build(num_classes=4, data_shape=(3, 6, 8, 3, 2), **changes):
-        args = {
-            "model_type": "EfficientGCN-B0",
-            "stem_channel": 8,
-            "block_args": [[16, 1, 0.5], [16, 2, 1]],
-            "fusion_stage": 1,
-            "act_type": "swish",
-            "att_type": "stja",
-            "layer_type": "SG",
-            "drop_prob": 0.0,
-            "kernel_size": [5, 2],
-            "scale_args": [1.2, 1.35],
-            "expand_ratio": 2,
-            "reduct_ratio": 2,
-            "bias": True,
-            "edge": True,
-            **changes,
-        }
-        return fill(EfficientGCN(data_shape, num_classes, graph.adjacency(), graph.part_of_joint, **args))
 
-    return build
+@pytest.fixture
+def small_network():
+    """small_network(**changes) -> a network as `small` makes it."""
+    return small
 
 
 def write_split(folder, split, count, *, classes=4, seed=0, frames=300):
