@@ -92,7 +92,7 @@ def _write_onnx(program, prefix, shape, outputs):
         import paddle2onnx
     except ImportError as error:
         raise UserError(f"an ONNX export needs {error.name}: pip install '.[onnx]'") from error
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=prefix.parent) as folder:
         source, _ = _write_paddle(program, Path(folder) / "program", shape, outputs)
         # its own optimizers install packages at run time: none
         text = paddle2onnx.export(str(source), f"{folder}/program.pdiparams", opset_version=17, optimize_tool=None)

@@ -1,12 +1,17 @@
 """A seeded sample of what `make torture` tries: bad inputs, kills, full disks; and the page that it writes."""
 
+import csv
 import json
 import os
+import pickle
 import random
+import shutil
 from collections import defaultdict
+from pathlib import Path
 
 import cases
 import faults
+import numpy as np
 import pytest
 import torture
 
@@ -95,3 +100,32 @@ def test_the_page_says_what_failed(tmp_path):
     assert "| label file, -e | 3 | 1 | 1 | 1 |" in page and "| **all** | 4 | 2 | 1 | 1 |" in page
     assert "**4 bad inputs, 3 distinct rules broken, 2 faults, 2 failures.**" in page and "1 min 1 s on 2 cores" in page
     assert "| -gd: SIGKILL | 2 | 1 |" in page and "-gd 2. 1 faults came" in page and "Not tried: read-only disks." in page
+
+
+NAMES = ("../../hacked", "/tmp/hacked2", "..\\..\\hacked3", "%s%n{0.__class__}{", "<script>hacked</script>", "=cmd()", "動" * 3000, "-rf *", "$(hacked)")
+
+
+def test_names_in_data_stay_names(prepared, tmp_path, monkeypatch):
+    shutil.copytree(prepared, tmp_path / "all", symlinks=True)
+    monkeypatch.chdir(tmp_path / "all")
+    path = Path("npy/original/ntu-xsub")
+    np.save(path / "eval_data.npy", np.repeat(np.load(path / "eval_data.npy")[:1], len(NAMES), 0))
+    (path / "eval_label.pkl").write_bytes(pickle.dumps((list(NAMES), [0] * len(NAMES), [300] * len(NAMES)), 4))
+    before = set(tmp_path.rglob("*"))
+    infer = [*cases.INFER, f"--data_file={path}/eval_data.npy", f"--label_file={path}/eval_label.pkl"]
+    for command in (
+        cases.EVALUATE, ["ensemble.py", "scores.npz", "--output=together.npz"], [*infer, "--output=out/a.csv"], [*infer, "--output=out/a.jsonl"],
+    ):  # fmt: skip
+        code, _, err = cases.call(command)
+        assert (code, err) == (0, "")
+        if command is cases.EVALUATE:
+            scores = next(file for file in Path("work/temp").glob("*/scores.npz") if file.resolve() not in before)
+            shutil.copy(scores, "scores.npz")
+    made = {file.relative_to(Path.cwd()).parts[:2] for file in set(tmp_path.rglob("*")) - before}
+    assert made == {("work", "temp"), ("out",), ("out", "a.csv"), ("out", "a.jsonl"), ("together.npz",)}
+    names = [name.replace("\\", "/").rsplit("/", 1)[-1] for name in NAMES]
+    with np.load("together.npz") as file:
+        assert file["names"].tolist() == names
+    assert [json.loads(line)["name"] for line in Path("out/a.jsonl").read_text().splitlines()] == names
+    with open("out/a.csv", newline="", encoding="utf-8") as file:
+        assert list(dict.fromkeys(row["name"] for row in csv.DictReader(file))) == list(dict.fromkeys(names))

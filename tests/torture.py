@@ -228,6 +228,10 @@ with an exit code that is not 0 and one line that says why (SIGKILL: none; where
 counted, 0), no process stays, earlier output is whole or replaced by whole new output, and the next run of the same command
 leaves no temporary files and what it would have left in peace: bit for bit the same files; in training the same weights, optimizer
 state, metrics and best checkpoint as a run that was never disturbed.
+
+SIGTERM and Ctrl-C are sent once the program minds them, after the first tenths of a second, in which Python ends without our line
+and nothing is at work. Not promised: what other packages put in the system's folder for temporary files (matplotlib, an ONNX
+export's intermediate program) may stay there after SIGKILL.
 """
 
 
