@@ -21,7 +21,6 @@ import numpy as np
 from dataset.actions import action_names
 from dataset.features import branch_features
 from dataset.graph import Graph
-from reader.ntu_reader import printable
 from tools.program import Program
 from tools.recordings import read_samples
 from utils import Parser, UserError, boolean, replacing, run_command
@@ -89,9 +88,9 @@ class Recognizer:
             frames = sample.coordinates[:, : self.settings.num_frame]
             if row[:, :1].shape != frames[:, :1].shape or M not in (1, frames.shape[-1]):
                 found = f"(C, T, V, M) = {sample.coordinates.shape}"
-                raise UserError(f"{printable(sample.name)}: {found}, the program takes C = {C}, V = {V}, M = {M}")
+                raise UserError(f"{sample.name}: {found}, the program takes C = {C}, V = {V}, M = {M}")
             if not np.isfinite(frames).all():
-                raise UserError(f"{printable(sample.name)}: holds values that are not finite")
+                raise UserError(f"{sample.name}: holds values that are not finite")
             row[:, : frames.shape[1]] = frames
         if x.shape[-1] == M:
             return self.features(x), None
@@ -122,7 +121,7 @@ class Recognizer:
     def name_actions(self, batch, logits):
         """[Prediction] of logits (N, classes)."""
         if not np.isfinite(logits).all():
-            raise UserError(f"{self.program.path}: logits are not finite at {printable(batch[0].name)} or after it")
+            raise UserError(f"{self.program.path}: logits are not finite at {batch[0].name} or after it")
         names = self.program.classes or action_names(logits.shape[1])
         if len(names) != logits.shape[1]:
             raise UserError(f"{self.program.path}: its record names {len(names)} classes, it gives {logits.shape[1]} logits")
@@ -132,7 +131,7 @@ class Recognizer:
         predictions = []
         for sample, row, best in zip(batch, probabilities, order.tolist(), strict=True):
             if sample.label is not None and not 0 <= sample.label < len(row):
-                raise UserError(f"{printable(sample.name)}: label {sample.label}; the program has {len(row)} classes")
+                raise UserError(f"{sample.name}: label {sample.label}; the program has {len(row)} classes")
             seconds = sample.span and tuple(frame / FRAMES_PER_SECOND for frame in sample.span)
             predictions.append(Prediction(sample.name, best, [names[i] for i in best], row[best].tolist(), seconds))
         return predictions
@@ -177,7 +176,7 @@ def accuracy_line(samples, predictions, right):
 def show(prediction, last):
     """Print the name, and the best classes or a line of the recording's time line; `last`: name of the sample before."""
     if prediction.seconds is None or prediction.name != last:
-        print(printable(prediction.name))
+        print(prediction.name)
     if prediction.seconds is None:
         print("\n".join(prediction.lines()))
     else:

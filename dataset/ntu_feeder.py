@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from utils import UserError, replacing
+from utils import UserError, replacing_together
 
 from .features import branch_features
 from .pickles import load_pickle
@@ -87,7 +87,7 @@ def write_split(paths, shape, samples, labels):
 
     Samples are taken one by one, so that memory stays flat, and the three lists after the last of them.
     """
-    with replacing(paths[1]) as label_file, replacing(paths[0]) as data_file:
+    with replacing_together(*paths) as (data_file, label_file):
         with open(data_file, "wb") as file:
             np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
             for sample in samples:

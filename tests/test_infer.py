@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+import os
 import pickle
 import shutil
 import subprocess
@@ -238,6 +239,15 @@ def test_predictions_are_written_as_csv_and_jsonl(exports, recordings, tmp_path,
         (p.name, p.labels[rank], p.probabilities[rank]) for p in wanted for rank in range(2)]  # fmt: skip
     lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert lines == [vars(prediction) for prediction in wanted]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_a_file_s_name_of_any_bytes_can_be_printed_and_written(exports, tmp_path, capsys, suffix):
+    (tmp_path / os.fsdecode(b"a\xff\x1b[31m.skeleton")).write_bytes(skeleton_bytes(1))
+    output = tmp_path / f"out.{suffix}"
+    code, out, _ = run(capsys, "--model_file", exports / "net.onnx", "--data_file", tmp_path, "--output", output)
+    assert code == 0 and out.splitlines()[0] == r"a\udcff\x1b[31m.skeleton"
+    assert r"a\udcff\x1b[31m.skeleton" in output.read_text().replace(r"\\", "\\")
 
 
 def test_the_documented_python_example_runs(exports, recordings, tmp_path, capsys):

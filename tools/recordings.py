@@ -13,7 +13,10 @@ from utils import UserError
 
 @dataclass
 class Sample:
-    """Coordinates (C, T, V, M) in metres of a recording, or of its frames `span` = (start, end); `label` None: not known."""
+    """Coordinates (C, T, V, M) in metres of a recording, or of its frames `span` = (start, end); `label` None: not known.
+
+    Names can be printed and written, whatever bytes a file's name has.
+    """
 
     name: str
     coordinates: np.ndarray
@@ -62,8 +65,8 @@ def _read_file(path, max_frames):
         hint = "; --window reads recordings of any length" if error.reason.startswith("the number of frames") else ""
         raise UserError(f"{error}{hint}") from error
     if not bodies.any():
-        raise UserError(f"{printable(path)}: holds no body in any frame")
-    return Path(path).name, None, bodies
+        raise UserError(f"{path}: holds no body in any frame")
+    return printable(Path(path).name), None, bodies
 
 
 def _skeleton_files(source):
