@@ -49,11 +49,16 @@ class Ended(NamedTuple):
     err: str
 
 
-def start(command, **options):
-    """The command at work, as a user starts it, in a process group of its own."""
+def start(command, before=lambda: None, **options):
+    """The command at work, as a user starts it, in a process group of its own; `before` is called in it first."""
+
+    def prepare():
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs ignore it
+        before()
+
     program = [sys.executable, str(ROOT / PATHS.get(command[0], command[0])), *map(str, command[1:])]
     options = {"env": environment(), "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
-    return subprocess.Popen(program, start_new_session=True, **options)
+    return subprocess.Popen(program, start_new_session=True, preexec_fn=prepare, **options)  # noqa: PLW1509 (no threads here)
 
 
 def finish(process, seconds=HUNG):
@@ -473,7 +478,7 @@ def limit_files(size):
 def small_files(rng, set_up):
     """No file may grow beyond a random size."""
     size = rng.randrange(100, max(len(data) for data in set_up.new.values()))
-    ended = run(set_up.second, preexec_fn=limit_files(size))
+    ended = run(set_up.second, before=limit_files(size))
     problem = None if ended.code == 0 else refused(ended)
     return Trial("file size limited", set_up.name, f"{size} bytes", problem or set_up.lost(ended.code, True), ended.code != 0)
 
@@ -506,7 +511,7 @@ def goes_on(set_up, work, ended):
 def train_with_small_files(rng, set_up):
     work = set_up.new_folder()
     size = rng.choice([rng.randrange(100, 5000), rng.randrange(5000, 400_000)])
-    ended = run(train_in(work), preexec_fn=limit_files(size))
+    ended = run(train_in(work), before=limit_files(size))
     return Trial("file size limited", "training", f"{size} bytes", goes_on(set_up, work, ended), ended.code != 0)
 
 

@@ -101,8 +101,8 @@ def jobs():
 
     kill, small = faults.kill_command, faults.small_files
     return {
-        "kill -gd": lazily(faults.Generation, (kill, 110)),
-        "kill infer": lazily(faults.recognition, (kill, 110)),
+        "kill -gd": lazily(faults.Generation, (kill, 105)),
+        "kill infer": lazily(faults.recognition, (kill, 105)),
         "kill training": lazily(faults.Training, (faults.kill_training, 24, 4)),
         **{f"inputs {n}": lambda seed, quick, n=n: bad_inputs(n, seed, quick) for n in range(SHARDS)},
         "raw folder": raw_folder,
@@ -230,8 +230,9 @@ leaves no temporary files and what it would have left in peace: bit for bit the 
 state, metrics and best checkpoint as a run that was never disturbed.
 
 SIGTERM and Ctrl-C are sent once the program minds them, after the first tenths of a second, in which Python ends without our line
-and nothing is at work. Not promised: what other packages put in the system's folder for temporary files (matplotlib, an ONNX
-export's intermediate program) may stay there after SIGKILL.
+and nothing is at work. Not promised: pictures and programs in the making, in the system's folder for temporary files, may stay there
+after SIGKILL. An export of several files renames them one after the other once all are complete; should it be killed between two
+renames (none of the kills below was), `infer.py` notices the mixture by the hashes in the record and refuses it.
 """
 
 
