@@ -133,6 +133,8 @@ def test_configuration_has_what_the_convention_reads_by_line_number(config):
         "model_name", "python", "gpu_list", "trainer", "norm_train", "eval", "norm_export", "infer_model", "infer_export",
         "infer_quant", "inference",
     ]  # fmt: skip
+    tail = [line.split(":")[0] for line in lines[53:58] + lines[59:]]  # read in this order below their headings
+    assert tail == ["batch_size", "fp_items", "epoch", "--profiler_options", "flags", "random_infer_input"]
 
 
 def read_values(tmp_path, text, expression, mode=LITE):
