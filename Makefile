@@ -5,25 +5,27 @@ RUN := $(VENV)/bin/python
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-full test-min fuzz torture tipc bench alignment docs lint format clean
+.PHONY: help venv demo test test-full test-paddle26 test-min fuzz torture tipc bench alignment docs lint format clean
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 16
 
 venv: $(VENV)/.ready  ## make .venv and install what the project needs
 
+PACKAGES = -r requirements.txt '.[$(EXTRAS)]'
 $(VENV)/.ready: EXTRAS := dev,onnx,report,fuzz
 $(VENV)-bench/.ready: EXTRAS := onnx,report,bench
 $(VENV)-min/.ready: EXTRAS := dev,onnx,report
 $(VENV)-min/.ready: LIMITS := -c $(VENV)-min/lowest.txt
-$(VENV)/.ready $(VENV)-bench/.ready $(VENV)-min/.ready: requirements.txt pyproject.toml
+$(VENV)-paddle26/.ready: PACKAGES = 'paddlepaddle==2.6.2' 'numpy<2' -r <(grep -v ^paddlepaddle requirements.txt) onnxruntime pytest setuptools
+$(VENV)/.ready $(VENV)-bench/.ready $(VENV)-min/.ready $(VENV)-paddle26/.ready: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null || { \
 	  echo "error: $(PYTHON) must be Python 3.10, 3.11 or 3.12; choose one with make PYTHON=python3.11 ..." >&2; exit 2; }
 	@test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D) || { \
 	  echo "error: $(PYTHON) can't make a venv; install its venv module (Debian: apt-get install python3-venv)" >&2; exit 2; }
 	@grep -ohE '[A-Za-z0-9_-]+>=[0-9.]+' requirements.txt pyproject.toml | sed 's/>=/==/' > $(@D)/lowest.txt
 	@echo "Installing into $(@D): a few minutes the first time"
-	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --progress-bar off -r requirements.txt '.[$(EXTRAS)]' $(LIMITS) \
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --progress-bar off $(PACKAGES) $(LIMITS) \
 	  > $(@D)/install.log 2>&1 || { grep -v WARNING $(@D)/install.log | tail -n 5 >&2; \
 	  echo "error: a package could not be installed; the whole log is $(@D)/install.log" >&2; exit 2; }
 	@rm -rf build efficientgcn_paddle.egg-info
@@ -36,9 +38,12 @@ test: venv lint  ## lint, pip check and all quick tests
 	@$(RUN) -m pip check --disable-pip-version-check > $(VENV)/check.log || { cat $(VENV)/check.log >&2; exit 1; }
 	@OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(RUN) -m pytest -n 2 --dist loadfile -m "not full"
 
-test-full: venv lint  ## what takes longer as well
+test-full: venv lint $(VENV)-paddle26/.ready  ## what takes longer as well
 	@$(RUN) -m pip install --quiet --disable-pip-version-check '.[notebook]'; rm -rf build efficientgcn_paddle.egg-info
 	@OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(RUN) -m pytest -n 2 --dist loadfile
+
+test-paddle26: venv $(VENV)-paddle26/.ready  ## of test-full: what Paddle 2.6 does, in .venv-paddle26, and exchanges with Paddle 3
+	@$(RUN) -m pytest tests/test_paddle26.py
 
 torture: venv  ## every bad input and fault against the real commands, half an hour; docs/reliability.md. QUICK=1 tries it only
 	@$(RUN) tests/torture.py $(if $(QUICK),--quick,--page docs/reliability.md)
