@@ -182,3 +182,17 @@ def test_files_that_pages_name_exist(path):
     named = {name for name in named if not re.search(r"[A-Z]{4}|configs/mine", name)}  # MODEL, RESULTS, your own: made later
     places = (ROOT, path.parent)  # test_tipc's pages name their own folders
     assert not [name for name in named if not any((place / name).exists() for place in places)]
+
+
+def test_the_zoo_in_the_readme_is_that_of_the_model_zoo_page():
+    zoo = (ROOT / "docs" / "model_zoo.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (B\d \w+) \| (\d{4})-(\d{4}) \| (.*?) \|$", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.M)
+    assert [int(first) for _, first, _, _ in rows] == list(range(2001, 2025, 4))
+    for name, first, last, cells in rows:
+        parameters, cost, *top1 = (cell.strip() for cell in cells.split("|"))
+        assert int(last) == int(first) + 3
+        assert [line for line in zoo.splitlines() if line.startswith(f"| {name} |") and cost.replace("+", "|") in line], name
+        for number, published in zip(range(int(first), int(last) + 1), top1, strict=True):
+            row = re.search(rf"^\| {number} \| \S+ \| {name} \| ([\d,]+) \| (.*) \|$", zoo, flags=re.M)
+            assert row[1] == parameters.split(" / ")[number - int(first) > 1]
+            assert f"{published} top-1" in row[2] if published else "not at hand" in row[2], number
