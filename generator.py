@@ -174,6 +174,8 @@ def _in_workers(read, samples, workers, bar):
         previous = signal.signal(signal.SIGINT, signal.SIG_IGN)  # workers inherit that Ctrl-C is for this process alone
         try:
             results = pool.map(read, samples, chunksize=BATCH)
+        except OSError as error:  # the pool broke while it was still starting workers
+            raise BrokenProcessPool(str(error)) from error
         finally:
             signal.signal(signal.SIGINT, previous)
         return list(bar(results))

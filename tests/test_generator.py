@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -276,6 +277,21 @@ def test_death_of_a_worker_is_an_error_and_leaves_nothing(tmp_path):
     killer.join()
     assert os.listdir(tmp_path / "original") == []
     assert not multiprocessing.active_children()
+
+
+def test_death_of_a_worker_while_others_are_started_is_told_alike(tmp_path, monkeypatch):
+    raw, start_worker, started = write_raw(tmp_path / "raw", some_names(4 * generator.BATCH)), ProcessPoolExecutor._spawn_process, []
+
+    def second_fails(pool):
+        started.append(pool)
+        if len(started) > 1:
+            raise OSError("handle is closed")  # as when the pool notices a dead worker in this moment
+        start_worker(pool)
+
+    monkeypatch.setattr(ProcessPoolExecutor, "_spawn_process", second_fails)
+    with pytest.raises(UserError, match=r"a worker process ended amid its work"):
+        generate(DATASET, [raw], tmp_path, False, workers=2)
+    assert os.listdir(tmp_path / "original") == [] and not multiprocessing.active_children()
 
 
 def test_failure_of_a_worker_to_write_is_raised_here(tmp_path, raw):
