@@ -169,6 +169,7 @@ def _read_all(transform, workers, progress, raw, paths=None):
 def _in_workers(read, samples, workers, bar):
     """[read(sample)], from worker processes; raises UserError if one of them dies."""
     context = multiprocessing.get_context("spawn")  # a fork would take along threads and locks of whoever calls this
+    others = multiprocessing.active_children()
     pool = ProcessPoolExecutor(workers, context, initializer=_end_with_parent)
     try:
         previous = signal.signal(signal.SIGINT, signal.SIG_IGN)  # workers inherit that Ctrl-C is for this process alone
@@ -180,6 +181,8 @@ def _in_workers(read, samples, workers, bar):
             signal.signal(signal.SIGINT, previous)
         return list(bar(results))
     except BrokenProcessPool as error:
+        for child in set(multiprocessing.active_children()).difference(others):
+            child.kill()  # one started while the pool broke would be waited for without end
         raise UserError("a worker process ended amid its work; if it lacked memory, use fewer workers") from error
     finally:
         pool.shutdown(cancel_futures=True)
