@@ -42,7 +42,8 @@ def test_the_tutorial_runs_word_by_word(copy):
         elif language == "text":  # what the block before prints
             shown.append((code, outputs[-1]))
     assert len(outputs) > 8 and shown
-    assert all(expected == printed for expected, printed in shown)
+    for expected, printed in shown:
+        assert printed == expected
     everything = "\n".join(outputs)
     assert "Changed since the run began: scheduler_args.cosine.max_epoch: 6 -> 8" in everything
     assert "native: verified" in everything and "onnxruntime: verified" in everything
