@@ -5,8 +5,6 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from utils import UserError
-
 from .fields import Section, Text
 from .yaml_file import read_yaml
 
@@ -43,5 +41,5 @@ def read_skeleton(name):
     path = Path(name) if Path(name).suffix in (".yaml", ".yml") else FOLDER / f"{name}.yaml"
     if not path.is_file():
         known = ", ".join(sorted(file.stem for file in FOLDER.glob("*.yaml")))
-        raise UserError(f"dataset_args.custom.graph {name!r}: no file {path}; give a YAML file, or one of {known}")
+        raise ValueError(f"no file {path}; give a YAML file, or one of {known}")
     return {"name": path.stem, **read_yaml(path)}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from utils import start_paddle
 
@@ -16,6 +17,8 @@ GOLDEN = SHARED / "golden"
 PUBLISHED = SHARED / "pretrained" / "xsub.pdparams"
 
 start_paddle()
+settings.register_profile("same every time", derandomize=True)
+settings.load_profile("same every time")
 
 
 @pytest.fixture(scope="session")
