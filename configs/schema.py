@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
-from utils import UserError
+from utils import UserError, printable
 
 from .fields import Count, Positive, Section, Text
 from .skeleton import Skeleton, read_skeleton
@@ -248,7 +248,7 @@ def _keys_at(values, path):
 def _explain(error, defaults):
     """One line for the first thing that is wrong: dotted key, value, what is allowed, near matches."""
     first = error.errors()[0]
-    path = [str(part) for part in first["loc"]]
+    path = [printable(str(part)) for part in first["loc"]]
     key, value = ".".join(path), first["input"]
     if first["type"] == "extra_forbidden":
         known = _keys_at(defaults, path[:-1])
