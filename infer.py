@@ -23,7 +23,8 @@ from dataset.features import branch_features
 from dataset.graph import Graph
 from tools.program import Program
 from tools.recordings import read_samples
-from utils import Parser, UserError, boolean, replacing, run_command
+from utils import Parser, UserError, boolean, run_command
+from utils.files import replacing
 
 FRAMES_PER_SECOND = 30  # of NTU RGB+D's sensor
 

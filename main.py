@@ -8,18 +8,8 @@ import time
 from pathlib import Path
 
 from configs.command_line import closing_block, next_jobs, parse_command_line, same_command
-from utils import (
-    UserError,
-    drop_unused_folder,
-    get_logger,
-    make_run_folder,
-    replacing,
-    run_command,
-    set_up_logging,
-    start_paddle,
-    versions,
-    watched,
-)
+from utils import UserError, drop_unused_folder, get_logger, run_command, set_up_logging, start_paddle, versions, watched
+from utils.files import make_run_folder, replacing
 
 
 def generate_or_check(config):

@@ -13,7 +13,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 
 from configs.schema import load_config
-from utils import UserError, replacing, run_command, start_paddle, versions
+from utils import UserError, run_command, start_paddle, versions
+from utils.files import replacing
 
 STEPS_PER_EPOCH = 2505  # of the published x-sub run: 40,091 samples in batches of 16, the last partial one dropped
 FRAMES = 288

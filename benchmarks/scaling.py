@@ -21,7 +21,8 @@ from benchmarks.bench_feeder import loader, write_data_set
 from benchmarks.bench_reader import command
 from benchmarks.recordings import make_recordings
 from benchmarks.timing import environment, in_turn, once
-from utils import cores, replacing
+from utils import cores
+from utils.files import replacing
 
 ENGINES = {"paddle-native": ("paddle", "native"), "onnxruntime": ("onnx", "onnxruntime")}
 SWEEPS = {  # what changes, the others as in BASE

@@ -4,7 +4,8 @@ import re
 
 import yaml
 
-from utils import UserError, read_bytes
+from utils import UserError
+from utils.files import read_bytes
 
 LARGEST = 1 << 20  # bytes of a YAML file
 

@@ -3,7 +3,8 @@
 from collections import Counter
 from pathlib import Path
 
-from utils import UserError, read_bytes
+from utils import UserError
+from utils.files import read_bytes
 
 LARGEST = 1 << 20  # bytes of a file of names
 

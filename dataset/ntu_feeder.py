@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from utils import UserError, replacing_together
+from utils import UserError
+from utils.files import replacing_together
 
 from .features import branch_features
 from .pickles import load_pickle

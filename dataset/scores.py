@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from utils import UserError, read_bytes, replacing
+from utils import UserError
+from utils.files import read_bytes, replacing
 
 LARGEST = 1 << 30  # bytes of a score file, unpacked
 DAMAGE = (zipfile.BadZipFile, zlib.error, MemoryError)

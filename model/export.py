@@ -9,7 +9,8 @@ import numpy as np
 import paddle
 import yaml
 
-from utils import UserError, replacing_together
+from utils import UserError
+from utils.files import replacing_together
 
 from .deploy import DeployedGCN
 

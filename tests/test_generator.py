@@ -17,7 +17,7 @@ import pytest
 from conftest import GOLDEN, ROOT
 
 import generator
-import utils
+import utils.files
 from generator import check, generate
 from reader.ntu_reader import read_sample
 from reader.splits import DATA_SETS
@@ -250,7 +250,7 @@ def test_swap_that_was_cut_short_is_repaired_by_the_next_run(tmp_path, raw, stat
 def test_second_generation_into_one_folder_is_told_of_the_first(tmp_path, raw):
     folder = generate(DATASET, [raw], tmp_path, False).folder
     before = contents(tmp_path)
-    with utils._locked(folder), pytest.raises(UserError, match=rf"another -gd \(process {os.getpid()}\) is at work there"):
+    with utils.files._locked(folder), pytest.raises(UserError, match=rf"another -gd \(process {os.getpid()}\) is at work there"):
         generate(DATASET, [raw], tmp_path, False)
     assert contents(tmp_path) == before
 

@@ -55,9 +55,8 @@ class Repository:
         self.source, self.record = folder / "a source", folder / "record"
 
     def fill(self):
-        for name in ("test_tipc", "dataset"):
+        for name in ("test_tipc", "dataset", "utils"):
             shutil.copytree(ROOT / name, self.root / name, ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copy(ROOT / "utils.py", self.root)
         for split, count in (("train", 20), ("eval", 18)):
             write_split(self.source / INNER, split, count, frames=4)
         self.elsewhere.mkdir()

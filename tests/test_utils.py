@@ -5,7 +5,8 @@ import signal
 
 import pytest
 
-from utils import UserError, make_run_folder, replacing, run_command
+from utils import UserError, run_command
+from utils.files import make_run_folder, replacing
 
 
 def test_a_file_is_replaced_in_one_step(tmp_path):

@@ -10,7 +10,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from configs.command_line import make_parser
 from configs.schema import FOLDER, Config
-from utils import replacing, run_command
+from utils import run_command
+from utils.files import replacing
 
 PAGE = """# Configuration
 

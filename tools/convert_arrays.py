@@ -19,7 +19,8 @@ from dataset.actions import read_names
 from dataset.graph import NTU
 from dataset.ntu_feeder import DAMAGE, split_paths, write_split
 from reader.splits import SPLITS
-from utils import Parser, UserError, read_bytes, replacing_folder, run_command
+from utils import Parser, UserError, run_command
+from utils.files import read_bytes, replacing_folder
 
 LARGEST, MOST_FRAMES = 1 << 30, 10**6  # bytes and frames of a sample
 

@@ -18,7 +18,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from configs.schema import load_config
 from dataset.pickles import load_pickle
 from tools.torch_file import Tensor, load_torch
-from utils import Parser, UserError, printable, replacing, run_command, start_paddle
+from utils import Parser, UserError, printable, run_command, start_paddle
+from utils.files import replacing
 
 HOLDERS = ("model", "state_dict", "model_state_dict", "net", "network")  # keys under which files keep their weights
 WRAPPERS = {"module", "model", "net", "network", "backbone", "_layers"}  # what wrappers put before names

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from utils import UserError, get_logger, replacing
+from utils import UserError, get_logger
+from utils.files import replacing
 
 WIDTH = 7.0  # inches, both columns of a two-column page
 MOST_NAMED = 80  # classes whose names fit along a side

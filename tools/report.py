@@ -12,7 +12,8 @@ import numpy as np
 from dataset.scores import top_confusions
 from initializer import class_names
 from tools.saliency import look
-from utils import UserError, printable, replacing, versions
+from utils import UserError, printable, versions
+from utils.files import replacing
 
 ASSETS = Path(__file__).with_name("report_assets")
 CONFUSIONS = 20  # listed on the page

@@ -1,4 +1,4 @@
-"""Errors, files, logging: what every part of the project shares. Imports nothing of the project, no Paddle."""
+"""Errors, logging, the process: what every part of the project shares. Imports nothing of the project, no Paddle."""
 
 import argparse
 import contextlib
@@ -8,14 +8,8 @@ import os
 import shutil
 import signal
 import sys
-import time
 import warnings
 from pathlib import Path
-
-try:
-    import fcntl
-except ImportError:  # Windows: there two processes that replace one folder are not noticed
-    fcntl = None
 
 VERSION = "0.1.0"
 
@@ -105,146 +99,6 @@ def cores():
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-# ---------------------------------------------------------------- files
-
-
-def process_alive(pid):
-    """Whether a process of this number runs on this machine."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-@contextlib.contextmanager
-def replacing(path):
-    """Yield a temporary path beside `path`; when the block ends well it replaces `path` in one step, else it is removed.
-
-    What a killed process left behind for the same `path` is removed too. Raises UserError if the folder can't be written.
-    """
-    with replacing_together(path) as (temporary,):
-        yield temporary
-
-
-@contextlib.contextmanager
-def replacing_together(*paths):
-    """`replacing` for several files: none is replaced before all of them are complete and on the disk."""
-    paths = [Path(path) for path in paths]
-    temporaries = [path.with_name(f".{path.name}.{os.getpid()}.tmp") for path in paths]
-    path = paths[0]
-    try:
-        for path in paths:
-            for left in path.parent.glob(f".{path.name}.*.tmp"):
-                pid = left.name.split(".")[-2]
-                if pid.isdigit() and not process_alive(int(pid)):
-                    left.unlink(missing_ok=True)
-            path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporaries
-        for temporary in temporaries:
-            with open(temporary, "rb+") as file:
-                os.fsync(file.fileno())
-        for path, temporary in zip(paths, temporaries, strict=True):
-            os.replace(temporary, path)
-    except OSError as error:
-        raise UserError(f"{path}: can't be written ({error.strerror or error})") from error
-    finally:
-        for temporary in temporaries:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
-
-
-@contextlib.contextmanager
-def replacing_folder(folder, may_hold):
-    """Yield a new empty folder that takes the place of `folder` if the block ends well, and is removed if not.
-
-    `may_hold`: names of the files that an old one has. Raises UserError where it has others, which would be lost, where it
-    can't be written, or where another process is replacing it.
-    """
-    new, old = (folder.with_name(f".{folder.name}.{state}") for state in ("new", "old"))
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(folder):
-            _tidy(folder, new, old)
-            there = {path.name for path in folder.iterdir()} if folder.exists() else set()
-            if foreign := sorted(there.difference(may_hold)):
-                raise UserError(f"{folder / foreign[0]}: is not part of a data set and would be lost; move it first")
-            new.mkdir()
-            try:
-                yield new
-                if folder.exists():
-                    folder.rename(old)
-                new.rename(folder)
-            finally:
-                _tidy(folder, new, old)
-    except OSError as error:
-        raise UserError(f"{folder}: can't be written ({error.strerror or error})") from error
-
-
-def _tidy(folder, new, old):
-    """Finish a swap that was cut short, and remove what a run left behind."""
-    if old.exists() and not folder.exists():  # between the two renames; `new` was complete before the first
-        (new if new.exists() else old).rename(folder)
-    for left in (new, old):
-        if left.exists():
-            shutil.rmtree(left)
-
-
-@contextlib.contextmanager
-def _locked(folder):
-    """Keep other generations of `folder` away during the block; the system frees the lock of a killed process."""
-    path = folder.with_name(f".{folder.name}.lock")
-    with open(path, "a+") as file:
-        try:
-            if fcntl:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            who = f"another -gd (process {path.read_text()})"
-            raise UserError(f"{folder}: {who} is at work there; wait for it") from error
-        except OSError as error:  # some network file systems have no locks
-            get_logger().info(f"{folder}: can't be locked ({error.strerror}); let no other -gd write there")
-        if not path.exists() or not os.path.samestat(os.fstat(file.fileno()), path.stat()):
-            raise UserError(f"{folder}: another -gd ended there at this very moment; start again")
-        try:
-            path.write_text(str(os.getpid()))
-            yield
-        finally:
-            with contextlib.suppress(PermissionError):  # Windows removes no open file
-                path.unlink()
-
-
-def make_run_folder(parent):
-    """Make and return PARENT/TIME (like 2022-06-06 06-25-40), a folder that no other run has: a taken second is waited out."""
-    while True:
-        folder = Path(parent) / time.strftime("%Y-%m-%d %H-%M-%S")
-        try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            folder.mkdir()
-            return folder
-        except FileExistsError:
-            if not folder.is_dir():
-                raise UserError(f"{folder.parent}: is a file, not a folder; choose another --work_dir") from None
-            time.sleep(0.1)
-        except OSError as error:
-            raise UserError(f"{folder}: can't be made ({error.strerror}); choose another --work_dir") from error
-
-
-def read_bytes(path, limit=4 << 30):
-    """All bytes of a file; raises UserError if it is missing, unreadable, no file, or larger than `limit` bytes."""
-    path = Path(path)
-    try:
-        size = path.stat().st_size
-        if not path.is_file():
-            raise UserError(f"{path}: is not a file")
-        if size > limit:
-            raise UserError(f"{path}: {size} bytes, more than the {limit} that such a file may have")
-        return path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path}: can't be read ({error.strerror})") from error
-
-
 # ---------------------------------------------------------------- logging
 
 
@@ -331,7 +185,7 @@ def versions():
     import numpy as np
     import paddle
 
-    head = Path(__file__).parent / ".git" / "HEAD"
+    head = Path(__file__).parents[1] / ".git" / "HEAD"
     commit = "none"
     if head.is_file():
         commit = head.read_text().strip()
