@@ -2,6 +2,7 @@
 
 from paddle import nn
 
+# Swish, not the twice as quick Silu: its gradient is nan below -88, which real weights reach (Paddle 3.3)
 ACTIVATIONS = {"relu": nn.ReLU, "relu6": nn.ReLU6, "hswish": nn.Hardswish, "swish": nn.Swish}
 
 

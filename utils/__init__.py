@@ -126,8 +126,9 @@ def set_up_logging(folder=None, quiet=False):
 
 def drop_unused_folder():
     """End the log, and remove its folder where it holds nothing else: a job that could not begin leaves none."""
-    for handler in get_logger().handlers:
+    for handler in list(get_logger().handlers):
         if isinstance(handler, logging.FileHandler):
+            get_logger().removeHandler(handler)
             handler.close()
             folder = Path(handler.baseFilename).parent
             if os.listdir(folder) == ["log.txt"]:
