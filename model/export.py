@@ -1,6 +1,7 @@
 """Export: a network as a program for Paddle Inference, ONNX Runtime or Triton, proven equal to it before it is kept."""
 
 import hashlib
+import json
 import shutil
 import tempfile
 from pathlib import Path
@@ -83,7 +84,20 @@ def _write_paddle(program, prefix, shape, _outputs):
     static = paddle.jit.to_static(program, input_spec=spec, full_graph=True)
     paddle.jit.save(static, str(prefix))
     file = next(path for path in (Path(f"{prefix}.json"), Path(f"{prefix}.pdmodel")) if path.is_file())
+    _check_whole(file, sum(tensor.numpy().nbytes for tensor in program.state_dict().values()))
     return file, len(static.forward.main_program.global_block().ops)
+
+
+def _check_whole(file, size):
+    """Raise UserError where Paddle cut its files short, at less than `size` bytes of weights: a full disk it does not tell."""
+    try:
+        whole = file.with_suffix(".pdiparams").stat().st_size >= size
+        if file.suffix == ".json":
+            json.loads(file.read_bytes())
+    except (OSError, ValueError):
+        whole = False
+    if not whole:
+        raise UserError(f"{tempfile.gettempdir()}: no room for a program of {size} bytes; make some, or set TMPDIR")
 
 
 def _write_onnx(program, prefix, shape, outputs):

@@ -1,3 +1,4 @@
+import os
 import signal
 import subprocess
 import sys
@@ -158,6 +159,22 @@ def test_a_program_with_other_logits_is_refused_and_the_older_export_stays(tmp_p
     with pytest.raises(UserError, match=f"nothing exported; {engine}: not verified .logits off by 1.0e-02"):
         export(model, tmp_path / "net", to=to, engine=lying(engine))
     assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("cut", ["json", "pdiparams"])
+@pytest.mark.parametrize("to", ["paddle", "onnx"])
+def test_a_program_that_paddle_cut_short_is_no_export(tmp_path, small_network, monkeypatch, to, cut):
+    """On a full disk Paddle writes what fits, and says nothing."""
+    save = paddle.jit.save
+
+    def cut_short(layer, prefix):
+        save(layer, prefix)
+        os.truncate(f"{prefix}.{cut}", os.path.getsize(f"{prefix}.{cut}") - 10_000)
+
+    monkeypatch.setattr(paddle.jit, "save", cut_short)
+    with pytest.raises(UserError, match=r"no room for a program of \d+ bytes"):
+        export(small_network(), tmp_path / "small", to=to)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_refused_program_leaves_nothing_behind(tmp_path, small_network):

@@ -1,12 +1,13 @@
 """Atomic files, run folders, and how commands end."""
 
 import os
+import shutil
 import signal
 
 import pytest
 
-from utils import UserError, run_command
-from utils.files import make_run_folder, replacing
+from utils import UserError, get_logger, run_command, set_up_logging
+from utils.files import make_run_folder, replacing, replacing_folder
 
 
 def test_a_file_is_replaced_in_one_step(tmp_path):
@@ -43,6 +44,38 @@ def test_a_folder_that_is_a_file_is_one_clear_line(tmp_path):
 def test_two_runs_never_share_a_folder(tmp_path):
     folders = {make_run_folder(tmp_path / "runs") for _ in range(2)}
     assert len(folders) == 2
+
+
+def test_ctrl_c_while_an_old_folder_is_removed_leaves_the_new_one_alone(tmp_path, monkeypatch):
+    folder, remove, calls = tmp_path / "data", shutil.rmtree, []
+
+    def interrupted(path):
+        calls.append(path)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        remove(path)
+
+    with replacing_folder(folder, ["file"]) as new:
+        (new / "file").write_text("old")
+    monkeypatch.setattr(shutil, "rmtree", interrupted)
+    with pytest.raises(KeyboardInterrupt), replacing_folder(folder, ["file"]) as new:
+        (new / "file").write_text("new")
+    assert (folder / "file").read_text() == "new" and os.listdir(tmp_path) == ["data"] and len(calls) == 2
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+def test_a_log_on_a_full_disk_is_given_up_in_one_line(tmp_path, capfd):
+    (tmp_path / "log.txt").symlink_to("/dev/full")
+    set_up_logging(tmp_path)
+    get_logger().info("first")
+    get_logger().info("second")
+    set_up_logging(quiet=True)
+    out, err = capfd.readouterr()
+    assert err == "" and [line.split(" ] ")[1] for line in out.splitlines()] == [
+        "first",
+        f"{tmp_path / 'log.txt'}: can't be written ([Errno 28] No space left on device); going on without it",
+        "second",
+    ]
 
 
 def test_a_user_s_mistake_is_one_line_and_exit_code_2(capsys):

@@ -107,6 +107,14 @@ def get_logger():
     return logging.getLogger("efficientgcn")
 
 
+class _FileHandler(logging.FileHandler):
+    """A log that can't be written (a full disk) is given up in one line; what is worth more may still find room."""
+
+    def handleError(self, record):  # noqa: N802
+        get_logger().removeHandler(self)
+        get_logger().info(f"{self.baseFilename}: can't be written ({sys.exc_info()[1]}); going on without it")
+
+
 def set_up_logging(folder=None, quiet=False):
     """Log lines like `[ 2022-06-06 06:25:40,001 ] text` to stdout and, where a folder is given, to its log.txt."""
     logger = get_logger()
@@ -117,7 +125,7 @@ def set_up_logging(folder=None, quiet=False):
         handler.close()
     handlers = [logging.StreamHandler(sys.stdout)]
     if folder is not None:
-        handlers.append(logging.FileHandler(Path(folder) / "log.txt", encoding="utf-8"))
+        handlers.append(_FileHandler(Path(folder) / "log.txt", encoding="utf-8"))
     for handler in handlers:
         handler.setFormatter(logging.Formatter("[ %(asctime)s ] %(message)s"))
         logger.addHandler(handler)
@@ -127,7 +135,7 @@ def set_up_logging(folder=None, quiet=False):
 def drop_unused_folder():
     """End the log, and remove its folder where it holds nothing else: a job that could not begin leaves none."""
     for handler in list(get_logger().handlers):
-        if isinstance(handler, logging.FileHandler):
+        if isinstance(handler, _FileHandler):
             get_logger().removeHandler(handler)
             handler.close()
             folder = Path(handler.baseFilename).parent

@@ -84,7 +84,11 @@ def replacing_folder(folder, may_hold):
                     folder.rename(old)
                 new.rename(folder)
             finally:
-                _tidy(folder, new, old)
+                try:
+                    _tidy(folder, new, old)
+                except KeyboardInterrupt:
+                    _tidy(folder, new, old)
+                    raise
     except OSError as error:
         raise UserError(f"{folder}: can't be written ({error.strerror or error})") from error
 
