@@ -634,6 +634,16 @@ def test_lite_chain_and_onnx_run_and_all_engines_agree(real):
 
 
 @pytest.mark.full
+@pytest.mark.parametrize("mode", ["lite_train_whole_infer", WHOLE, "whole_infer"])
+def test_the_other_modes_print_only_success_on_demo_data(real, mode):
+    real("bash", "test_tipc/prepare.sh", "-", "./data/ntu/demo_dataset", mode)
+    printed = real("bash", "test_tipc/test_train_inference_python.sh", X_SUB, mode)
+    steps = [line for line in printed.splitlines() if "Run " in line]
+    assert len(steps) >= 9 and all("Run successfully" in line for line in steps), printed[-2000:]
+    assert ("-> 1, for" in printed) == (mode == WHOLE)
+
+
+@pytest.mark.full
 def test_published_weights_give_the_stored_results(real, published):
     real("bash", "test_tipc/prepare.sh", "-", "./data/ntu/tiny_dataset", "whole_infer", published)
     real("bash", "test_tipc/test_train_inference_python.sh", X_SUB, "whole_infer")
