@@ -357,11 +357,14 @@ def test_killed_generation_leaves_a_whole_data_set_and_no_process(tmp_path, numb
     os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
     _, errors = process.communicate(timeout=30)
     assert group_ends(process)
-    assert "Traceback" not in errors
-    assert process.returncode in (0, {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}[number])
-    assert number == signal.SIGKILL or os.listdir(folder.parent) == [DATASET]
-    assert contents(folder) in (old, new) or folder.with_name(f".{DATASET}.old").exists()
-    assert process.returncode != 0 or contents(folder) == new
+    if number == signal.SIGKILL:  # a worker that is just being started may say that its parent is gone
+        assert process.returncode in (0, -9)
+        assert contents(folder) in (old, new) or folder.with_name(f".{DATASET}.old").exists()
+    else:
+        assert "Traceback" not in errors
+        assert process.returncode in (0, 128 + number, -number)  # the last: in the end of Python itself, the work done
+        assert os.listdir(folder.parent) == [DATASET]
+        assert contents(folder) in ((old, new) if process.returncode > 0 else (new,))
     generate(DATASET, [few], tmp_path, False)
     assert os.listdir(folder.parent) == [DATASET]
     assert contents(folder) == old

@@ -77,8 +77,8 @@ def replacing_folder(folder, may_hold):
             there = {path.name for path in folder.iterdir()} if folder.exists() else set()
             if foreign := sorted(there.difference(may_hold)):
                 raise UserError(f"{folder / foreign[0]}: is not part of a data set and would be lost; move it first")
-            new.mkdir()
             try:
+                new.mkdir()
                 yield new
                 if folder.exists():
                     folder.rename(old)
