@@ -146,8 +146,8 @@ def test_the_player_moves_and_obeys_keys(opened, plain_page):
     assert frame() == 39
     colours = page.locator("#colour option").all_inner_texts()
     seen = set()
-    for number in range(len(colours)):
-        page.locator("#colour").select_option(index=number)
+    for colour in colours:
+        page.locator("#colour").select_option(label=colour)
         seen.add(picture())
     assert len(seen) == len(colours) and colours[-1] == "bodies only"
 
