@@ -17,7 +17,7 @@ $(VENV)/.ready: EXTRAS := dev,onnx,report,fuzz
 $(VENV)-bench/.ready: EXTRAS := onnx,report,bench
 $(VENV)-min/.ready: EXTRAS := dev,onnx,report
 $(VENV)-min/.ready: LIMITS := -c $(VENV)-min/lowest.txt
-$(VENV)-paddle26/.ready: PACKAGES = 'paddlepaddle==2.6.2' 'numpy<2' -r <(grep -v ^paddlepaddle requirements.txt) onnxruntime pytest setuptools
+$(VENV)-paddle26/.ready: PACKAGES = 'paddlepaddle==2.6.2' 'numpy<2' -r <(grep -v ^paddlepaddle requirements.txt) onnxruntime pytest hypothesis setuptools
 $(VENV)/.ready $(VENV)-bench/.ready $(VENV)-min/.ready $(VENV)-paddle26/.ready: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null || { \
 	  echo "error: $(PYTHON) must be Python 3.10, 3.11 or 3.12; choose one with make PYTHON=python3.11 ..." >&2; exit 2; }
