@@ -173,13 +173,22 @@ def _in_workers(read, samples, workers, bar):
     others = multiprocessing.active_children()
     pool = ProcessPoolExecutor(workers, context, initializer=_end_with_parent)
     try:
-        previous = signal.signal(signal.SIGINT, signal.SIG_IGN)  # workers inherit that Ctrl-C is for this process alone
+        late = []
+        previous = {
+            signal.SIGINT: signal.signal(signal.SIGINT, signal.SIG_IGN),  # workers inherit that Ctrl-C is for this process alone
+            signal.SIGTERM: signal.signal(
+                signal.SIGTERM, lambda number, _: late.append(number)
+            ),  # not while one is being started
+        }
         try:
             results = pool.map(read, samples, chunksize=BATCH)
         except OSError as error:  # the pool broke while it was still starting workers
             raise BrokenProcessPool(str(error)) from error
         finally:
-            signal.signal(signal.SIGINT, previous)
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+        for number in late:
+            signal.raise_signal(number)
         return list(bar(results))
     except BrokenProcessPool as error:
         for child in set(multiprocessing.active_children()).difference(others):

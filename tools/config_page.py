@@ -25,7 +25,12 @@ folder as `config.yaml`.
 {settings}
 """
 WORDS = {"boolean": "true, false", "string": "text", "integer": "whole number"}
-LIMITS = {"minimum": "from {}", "exclusiveMinimum": "above {}", "maximum": "to {}", "exclusiveMaximum": "below {}"}
+LIMITS = {
+    "minimum": "from {:.15g}",
+    "exclusiveMinimum": "above {:.15g}",
+    "maximum": "to {:.15g}",
+    "exclusiveMaximum": "below {:.15g}",
+}
 
 
 def allowed(part, parts):
