@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import GOLDEN, ROOT
+from conftest import GOLDEN, ROOT, with_memory_of_its_own
 
 import generator
 import utils.files
@@ -381,7 +381,7 @@ def test_2000_files_take_less_than_600_mb_in_any_process(tmp_path):
         PROGRAM.replace("sys.exit(", "import resource as r\n    code = (")
         + "    print(*(r.getrusage(who).ru_maxrss for who in (r.RUSAGE_SELF, r.RUSAGE_CHILDREN)))"
     )
-    command = [sys.executable, "-c", watched, str(tmp_path / "raw"), str(tmp_path)]
+    command = with_memory_of_its_own([sys.executable, "-c", watched, str(tmp_path / "raw"), str(tmp_path)])
     output = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     assert all(int(kilobytes) < 600 * 1024 for kilobytes in output.split())
     assert (tmp_path / "original" / DATASET / "train_data.npy").exists()
