@@ -1,5 +1,6 @@
 import os
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -146,15 +147,22 @@ def test_sample_is_laid_out_channels_first_and_padded_with_zeros(tmp_path):
 
 
 def test_every_malformed_file_is_refused_with_its_line_and_a_reason(tmp_path):
+    """A wrong number is named with its own line; no fault is found before the first line that differs from the right file's."""
+    right, named = to_bytes(skeleton_lines(np.random.default_rng(0), (0, 1, 2, 1))).split(b"\n"), 0
     for rule, data in malformed():
         path = write(tmp_path, data)
         assert quickly(data) is None, rule
         with pytest.raises(SkeletonError) as caught:
             read_skeleton(path)
-        num_lines = data.count(b"\n") + 1
-        assert 1 <= caught.value.line <= num_lines, rule
+        lines = data.split(b"\n")
+        first = 1 + next((i for i, (a, b) in enumerate(zip(lines, right, strict=False)) if a != b), min(map(len, (lines, right))))
+        assert first <= caught.value.line <= len(lines), rule
+        if re.match(r"(body|joint) field|[xyz] is", rule):
+            assert caught.value.line == first, rule
+            named += 1
         assert str(caught.value).startswith(f"{path}: line {caught.value.line}: "), rule
         assert str(caught.value).isprintable(), rule
+    assert named > 100
 
 
 JOINT = "1 1 1 1 1 1 1 1 1 1 1 1"
