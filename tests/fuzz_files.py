@@ -156,6 +156,7 @@ def _file(name, data):
 def seeds(target):
     """Files that a target's reader takes, and some that it refuses for a reason of its own."""
     import hostile
+    import hostile_pickles
     from skeleton_corpus import malformed, skeleton_bytes, well_formed
 
     weights = {"model": {"a.weight": ("conv2d_0.w_0", np.ones((2, 3), "f4"))}, "opt": {"conv2d_0.w_0_velocity_0": np.ones(2)}}
@@ -164,10 +165,10 @@ def seeds(target):
     names = [f"S001C001P001R001A00{i}.skeleton" for i in (1, 2)]
     files = {
         skeleton: [skeleton_bytes(0, (1,)), *(data for _, data in [*well_formed(), *list(malformed())[::40]])],
-        pickled: [*(pickle.dumps(state, protocol) for protocol in (0, 2, 4)), *(data for _, data in hostile.hostile_pickles())],
+        pickled: [*(pickle.dumps(state, protocol) for protocol in (0, 2, 4)), *(data for _, data in hostile_pickles.hostile_pickles())],
         checkpoint: [pickle.dumps(state, 4), pickle.dumps(weights["model"], 2)],
         labels: [pickle.dumps((names, [0, 1], [300, 9]), 4), *(data for _, data in list(hostile.label_files(names))[::9])],
-        torch: [data for _, data in hostile.torch_files(state)],
+        torch: [data for _, data in hostile_pickles.torch_files(state)],
         array: [data for _, data in hostile.data_files(np.zeros((2, 3, 2, 5, 1), "f4"))],
         scores: [_score_file(names)],
         settings: [(ROOT / "configs" / "defaults.yaml").read_bytes(), b"seed: 3\n", b"model_args: {edge: false}\ndataset: ntu-xview\n",

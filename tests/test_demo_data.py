@@ -1,16 +1,13 @@
 """The synthetic .skeleton files: their format, the figures of real files, and that people do what their label says."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tools.demo_data import write_demo
-from tools.demo_motion import ACTIONS, PAIRS, draw_body, perform
-from utils import UserError
+from tools.demo_motion import ACTIONS, PAIRS
 
 ROOT = Path(__file__).parents[1]
 NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})\.skeleton")
@@ -44,6 +41,10 @@ BONES = {
 }
 TRUNK, ELBOW_TO_WRIST, HANDS_AND_FEET = [1, 2, 3, 4, 21], [6, 7, 10, 11], [8, 12, 16, 20, 22, 23, 24, 25]
 RIGHT_HAND, LEFT_HAND, HEAD, RIGHT_FOOT, LEFT_FOOT = 11, 7, 3, 19, 15  # joints from 0
+
+
+def distance(a, b):
+    return np.linalg.norm(a - b, axis=-1)
 
 
 class Skeleton:
@@ -249,93 +250,6 @@ def test_some_files_but_few_have(skeletons, oddity, shows):
     assert 0 < sum(map(shows, skeletons)) < 0.25 * len(skeletons), oddity
 
 
-# ---------------------------------------------------------------- the motion
-
-
-def people(seed, left_handed=False):
-    return (draw_body(np.random.default_rng((seed, i)), left_handed and not i) for i in range(2))
-
-
-def act(action, seed, left_handed=False, frames=90):
-    return perform(action, frames, *people(seed, left_handed), np.random.default_rng(seed))
-
-
-@pytest.mark.parametrize("action", ACTIONS)
-def test_bones_stay_constant_and_feet_above_the_floor(action):
-    for seed in range(4):
-        for body, place in zip(people(seed), act(action, seed), strict=False):
-            for joint, (end, _) in BONES.items():
-                length = np.linalg.norm(place[:, joint - 1] - place[:, end - 1], axis=-1)
-                assert length == pytest.approx(body.bones[joint - 1], rel=1e-6)
-            assert place[..., 1].min() > -0.03
-
-
-@pytest.mark.parametrize("action", ACTIONS)
-def test_motion_is_smooth_and_not_static(action):
-    for seed in range(4):
-        place = act(action, seed)[0]
-        assert np.linalg.norm(np.diff(place, axis=0), axis=-1).max() < 0.30  # metres a frame: 9 m/s
-        assert np.ptp(place, axis=0).max() > 0.3
-
-
-def test_left_handed_people_mirror_the_right_handed():
-    right, left = act(23, 5)[0], act(23, 5, left_handed=True)[0]
-    assert np.median(right[30:60, RIGHT_HAND, 1]) > np.median(right[30:60, HEAD, 1]) - 0.1
-    assert np.median(left[30:60, LEFT_HAND, 1]) == pytest.approx(np.median(right[30:60, RIGHT_HAND, 1]), abs=0.03)
-    assert np.median(left[30:60, RIGHT_HAND, 1]) < np.median(left[30:60, 0, 1]) + 0.1
-
-
-def distance(a, b):
-    return np.linalg.norm(a - b, axis=-1)
-
-
-def turns(line, swing):
-    """How often the line goes another way than before for at least `swing`."""
-    count, last, way = 0, line[0], 0
-    for value in line:
-        if way * (value - last) > 0:
-            last = value
-        elif abs(value - last) >= swing:
-            count, last, way = count + 1, value, np.sign(value - last)
-    return count
-
-
-# What a bystander would say of each action, on true joints (T,25,3); the right hand is the skilled one.
-SEEN = {
-    6: lambda a: a[:, RIGHT_HAND, 1].min() < 0.3 and a[-1, 0, 1] > a[:, 0, 1].min() + 0.15 and a[-1, RIGHT_HAND, 1] > 0.7,
-    8: lambda a: a[0, 0, 1] - a[-1, 0, 1] > 0.25 and abs(a[-1, HEAD, 2] - a[-1, 0, 2]) < 0.15,
-    9: lambda a: a[-1, 0, 1] - a[0, 0, 1] > 0.25 and abs(a[0, HEAD, 2] - a[0, 0, 2]) < 0.15,
-    10: lambda a: (
-        turns(distance(a[:, RIGHT_HAND], a[:, LEFT_HAND]), 0.08) >= 6 and distance(a[:, RIGHT_HAND], a[:, LEFT_HAND]).min() < 0.06
-    ),
-    23: lambda a: turns(a[25:62, RIGHT_HAND, 0], 0.1) >= 4 and (a[25:62, RIGHT_HAND, 1] > a[25:62, 20, 1]).all(),
-    24: lambda a: a[:, RIGHT_FOOT, 2].min() < -0.45 and a[:, RIGHT_FOOT, 1].max() > 0.3 and a[:, LEFT_FOOT, 1].max() < 0.12,
-    26: lambda a: turns(a[:, RIGHT_FOOT, 1], 0.05) >= 5 and np.median(a[25:62, LEFT_FOOT, 1]) > 0.15,
-    27: lambda a: (a[:, [LEFT_FOOT, RIGHT_FOOT], 1].min(1) > 0.15).sum() in range(3, 25),
-    50: lambda a, b: (
-        distance(a[:, RIGHT_HAND, None], b[:, [2, 3, 4, 8, 20]]).min() < 0.32 and np.ptp(distance(b[:, HEAD], a[:, 0])) > 0.2
-    ),
-    58: lambda a, b: (
-        (distance(a[25:62, RIGHT_HAND], b[25:62, RIGHT_HAND]) < 0.15).all() and turns(a[25:62, RIGHT_HAND, 1], 0.03) >= 4
-    ),
-}
-
-
-@pytest.mark.parametrize("action", ACTIONS)
-@pytest.mark.parametrize("seed", range(6))
-def test_people_do_what_the_label_says(action, seed):
-    assert SEEN[action](*act(action, seed))
-
-
-@pytest.mark.parametrize("action", PAIRS)
-def test_the_two_face_each_other(action):
-    a, b = act(action, 1)
-    for one, other in ((a, b), (b, a)):
-        right, toward = one[0, 8] - one[0, 4], other[0, 0] - one[0, 0]
-        ahead = np.cross([0, 1, 0], right)  # of one whose right is +x, ahead is -z
-        assert ahead @ toward > 0.9 * np.linalg.norm(ahead) * np.linalg.norm(toward)
-
-
 # ---------------------------------------------------------------- learnable
 
 
@@ -360,83 +274,3 @@ def test_a_nearest_centroid_tells_actions_of_unseen_people_and_cameras(skeletons
     centroids = np.array([x[train & (y == action)].mean(0) for action in ACTIONS])
     guess = np.array(list(ACTIONS))[distance(x[~train, None], centroids).argmin(1)]
     assert (guess == y[~train]).mean() > 0.8, split  # chance is 0.1
-
-
-# ---------------------------------------------------------------- mistakes and the command
-
-
-def test_a_file_of_someone_else_is_never_replaced(tmp_path):
-    [*_, last] = write_demo(tmp_path, performers=3, actions=(10,), frames=(10, 10))
-    last.write_text("1\n1\n72057594037931101 0 1 1 1 1 0 0.02764709 0.05745083 2\n")
-    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
-    with pytest.raises(UserError, match=last.name):
-        write_demo(tmp_path, performers=3, actions=(10,), frames=(12, 12))
-    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
-
-
-def test_other_files_in_the_folder_stay(tmp_path):
-    (tmp_path / "notes.txt").write_text("mine")
-    paths = write_demo(tmp_path, performers=3, actions=(10,), frames=(10, 10))
-    write_demo(tmp_path, performers=3, actions=(10,), frames=(12, 12))
-    assert sorted(tmp_path.iterdir()) == sorted([*paths, tmp_path / "notes.txt"])
-    assert (tmp_path / "notes.txt").read_text() == "mine"
-
-
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        ({"performers": 2}, "--performers 2"),
-        ({"performers": 41}, "3 to 40"),
-        ({"repeats": 0}, "--repeats 0"),
-        ({"seed": -1}, "--seed -1"),
-        ({"actions": (6, 7)}, "--actions 6 7: choose from 6 8 9"),
-        ({"actions": ()}, "--actions"),
-        ({"frames": (50, 40)}, "--frames 50 40"),
-        ({"frames": (9, 40)}, "--frames 9 40"),
-        ({"frames": (50, 301)}, "10 to 300"),
-    ],
-)
-def test_values_that_cannot_be_are_refused_by_name(tmp_path, options, said):
-    with pytest.raises(UserError, match=re.escape(said)):
-        write_demo(tmp_path, **options)
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_file_in_place_of_the_folder_is_refused_by_name(tmp_path):
-    (tmp_path / "taken").write_text("mine")
-    with pytest.raises(UserError, match="taken: is a file"):
-        write_demo(tmp_path / "taken", performers=3)
-
-
-def command(*arguments):
-    line = [sys.executable, "tools/demo_data.py", *arguments]
-    return subprocess.run(line, cwd=ROOT, check=False, capture_output=True, text=True)
-
-
-def test_the_command_writes_and_calls_its_data_synthetic(tmp_path):
-    run = command(
-        "--save_dir",
-        str(tmp_path / "new"),
-        "--performers",
-        "3",
-        "--repeats",
-        "2",
-        "--actions",
-        "10",
-        "24",
-        "--frames",
-        "10",
-        "12",
-        "--seed",
-        "7",
-    )
-    assert (run.returncode, run.stderr) == (0, "")
-    assert re.fullmatch(r"36 synthetic .*seed 7.*\n", run.stdout)
-    assert len(list((tmp_path / "new").glob("*.skeleton"))) == 36
-
-
-@pytest.mark.parametrize("arguments", [[], ["--save_dir", "x", "--seed", "one"], ["--save_dir", "x", "--actions", "7"]])
-def test_a_mistake_is_one_line_and_exit_code_2(arguments):
-    run = command(*arguments)
-    assert (run.returncode, run.stdout) == (2, "")
-    assert re.fullmatch(r"error: .+\n", run.stderr)

@@ -9,10 +9,15 @@ import shutil
 from collections import defaultdict
 from pathlib import Path
 
+import attempts
 import cases
-import faults
+import faults_commands
+import faults_disks
+import faults_generation
+import faults_training
 import numpy as np
 import pytest
+
 import torture
 
 FULL = pytest.mark.full
@@ -22,7 +27,7 @@ FULL = pytest.mark.full
 def prepared(tmp_path_factory):
     """A folder as `make torture` prepares it."""
     here, folder = os.getcwd(), tmp_path_factory.mktemp("torture")
-    cases.prepare(folder)
+    attempts.prepare(folder)
     os.chdir(here)
     return folder
 
@@ -37,15 +42,15 @@ def test_bad_inputs_of_every_kind_are_refused_in_one_line_and_change_nothing(pre
     rng, problems = random.Random(0), []
     for kind, found in kinds.items():
         for case in rng.sample(found, min(each, len(found))):
-            result = cases.attempt(case)
+            result = attempts.attempt(case)
             problems += [(kind, case.rule, result.problem, result.line)] if result.problem else []
     assert not problems
 
 
 def test_a_case_that_is_not_refused_is_a_failure(prepared, monkeypatch):
     monkeypatch.chdir(prepared)
-    right = cases.Case("label file, -e", "none", cases.EVALUATE)
-    assert cases.attempt(right).problem.startswith("exit code 0; no single line")
+    right = attempts.Case("label file, -e", "none", attempts.EVALUATE)
+    assert attempts.attempt(right).problem.startswith("exit code 0; no single line")
 
 
 def strike(function, wanted, *arguments, seed=0):
@@ -56,32 +61,32 @@ def strike(function, wanted, *arguments, seed=0):
 @pytest.mark.parametrize("kills", [2, pytest.param(12, marks=FULL)])
 def test_data_sets_survive_kills(prepared, tmp_path, monkeypatch, kills):
     monkeypatch.chdir(prepared)
-    assert not strike(faults.kill_command, kills, faults.Generation(tmp_path, files=64 if kills == 2 else 240))
+    assert not strike(faults_commands.kill_command, kills, faults_generation.Generation(tmp_path, files=64 if kills == 2 else 240))
 
 
 @pytest.mark.parametrize("kills", [2, pytest.param(12, marks=FULL)])
 def test_predictions_survive_kills_and_full_disks(prepared, tmp_path, monkeypatch, kills):
     monkeypatch.chdir(prepared)
-    set_up = faults.recognition(tmp_path, files=40 if kills == 2 else 240)
-    assert not strike(faults.kill_command, kills, set_up)
-    assert not strike(faults.small_files, kills // 2, set_up)
+    set_up = faults_commands.recognition(tmp_path, files=40 if kills == 2 else 240)
+    assert not strike(faults_commands.kill_command, kills, set_up)
+    assert not strike(faults_disks.small_files, kills // 2, set_up)
 
 
 @FULL
-@pytest.mark.parametrize("build", [faults.export, faults.conversion])
+@pytest.mark.parametrize("build", [faults_commands.export, faults_commands.conversion])
 def test_exports_and_converted_weights_survive_kills_and_full_disks(prepared, tmp_path, monkeypatch, build):
     monkeypatch.chdir(prepared)
-    set_up = build(tmp_path, faults.other_weights(tmp_path))
-    assert not strike(faults.kill_command, 3, set_up)
-    assert not strike(faults.small_files, 3, set_up)
+    set_up = build(tmp_path, faults_commands.other_weights(tmp_path))
+    assert not strike(faults_commands.kill_command, 3, set_up)
+    assert not strike(faults_disks.small_files, 3, set_up)
 
 
 @FULL
 def test_training_survives_kills_full_disks_and_the_loss_of_its_data(prepared, tmp_path, monkeypatch):
     monkeypatch.chdir(prepared)
-    set_up = faults.Training(tmp_path)
+    set_up = faults_training.Training(tmp_path)
     for function, *more in (
-        (faults.kill_training, 3), (faults.train_with_small_files,), (faults.remove_data,), (faults.cut_data,), (faults.two_trainings,),
+        (faults_training.kill_training, 3), (faults_disks.train_with_small_files,), (faults_training.remove_data,), (faults_training.cut_data,), (faults_training.two_trainings,),
     ):  # fmt: skip
         assert not strike(function, 1, set_up, *more)
 
@@ -112,13 +117,13 @@ def test_names_in_data_stay_names(prepared, tmp_path, monkeypatch):
     np.save(path / "eval_data.npy", np.repeat(np.load(path / "eval_data.npy")[:1], len(NAMES), 0))
     (path / "eval_label.pkl").write_bytes(pickle.dumps((list(NAMES), [0] * len(NAMES), [300] * len(NAMES)), 4))
     before = set(tmp_path.rglob("*"))
-    infer = [*cases.INFER, f"--data_file={path}/eval_data.npy", f"--label_file={path}/eval_label.pkl"]
+    infer = [*attempts.INFER, f"--data_file={path}/eval_data.npy", f"--label_file={path}/eval_label.pkl"]
     for command in (
-        cases.EVALUATE, ["ensemble.py", "scores.npz", "--output=together.npz"], [*infer, "--output=out/a.csv"], [*infer, "--output=out/a.jsonl"],
+        attempts.EVALUATE, ["ensemble.py", "scores.npz", "--output=together.npz"], [*infer, "--output=out/a.csv"], [*infer, "--output=out/a.jsonl"],
     ):  # fmt: skip
-        code, _, err = cases.call(command)
+        code, _, err = attempts.call(command)
         assert (code, err) == (0, "")
-        if command is cases.EVALUATE:
+        if command is attempts.EVALUATE:
             scores = next(file for file in Path("work/temp").glob("*/scores.npz") if file.resolve() not in before)
             shutil.copy(scores, "scores.npz")
     made = {file.relative_to(Path.cwd()).parts[:2] for file in set(tmp_path.rglob("*")) - before}

@@ -1,4 +1,4 @@
-"""All bad inputs of cases.py and all faults of faults.py against the real commands; writes docs/reliability.md from its log.
+"""All bad inputs of cases.py and all faults of faults_*.py against the real commands; writes docs/reliability.md from its log.
 
     python tests/torture.py [--seed 1] [--only kill] [--quick] [--log torture/log.jsonl]
 
@@ -32,10 +32,11 @@ LIMIT = 1500  # seconds that a job may take
 
 def bad_inputs(shard, seed, quick):
     """A part of the cases; the place in the list, not the seed, says which."""
+    import attempts
     import cases
 
     for case in islice(cases.cases(), shard, None, SHARDS * (20 if quick else 1)):
-        result = cases.attempt(case)
+        result = attempts.attempt(case)
         yield {"kind": case.kind, "rule": case.rule, "problem": result.problem, "line": result.line, "taken": result.taken}
 
 
@@ -68,9 +69,9 @@ def on_disk(build, function, read_only, wanted):
     """The same with a set-up on a small disk of its own, of which the last trials are with a read-only disk."""
 
     def run(seed, quick):
-        import faults
+        import faults_disks
 
-        with faults.Disk.mounted(Path("mount").resolve()) as disk:
+        with faults_disks.Disk.mounted(Path("mount").resolve()) as disk:
             if disk is None:
                 yield {"skipped": "full and read-only disks: this user may not mount a small disk (tmpfs)"}
                 return
@@ -84,7 +85,10 @@ def on_disk(build, function, read_only, wanted):
 
 def jobs():
     """{name: function(seed, quick) -> records}; those that take longest stand first. Set-ups are made in a job's own folder."""
-    import faults
+    import faults_commands
+    import faults_disks
+    import faults_generation
+    import faults_training
 
     def place():
         return Path(tempfile.mkdtemp(dir=".")).resolve()
@@ -98,29 +102,29 @@ def jobs():
         return run
 
     def with_other(build):
-        return lambda folder: build(folder, faults.other_weights(folder))
+        return lambda folder: build(folder, faults_commands.other_weights(folder))
 
-    kill, small = faults.kill_command, faults.small_files
+    kill, small = faults_commands.kill_command, faults_disks.small_files
     return {
-        "kill -gd": lazily(faults.Generation, (kill, 105)),
-        "kill infer": lazily(faults.recognition, (kill, 105)),
-        "kill training": lazily(faults.Training, (faults.kill_training, 24, 4)),
+        "kill -gd": lazily(faults_generation.Generation, (kill, 105)),
+        "kill infer": lazily(faults_commands.recognition, (kill, 105)),
+        "kill training": lazily(faults_training.Training, (faults_training.kill_training, 24, 4)),
         **{f"inputs {n}": lambda seed, quick, n=n: bad_inputs(n, seed, quick) for n in range(SHARDS)},
         "raw folder": raw_folder,
-        "kill export": lazily(with_other(faults.export), (kill, 20)),
-        "kill convert": lazily(with_other(faults.conversion), (kill, 20)),
-        "workers": lazily(faults.Generation, (faults.kill_worker, 10), (faults.starve_worker, 6), (faults.two_generations, 5)),
-        "data set taken": lazily(faults.Training, (faults.remove_data, 4), (faults.cut_data, 4), (faults.two_trainings, 4)),
-        "small files -gd": lazily(faults.Generation, (small, 12)),
-        "small files infer": lazily(faults.recognition, (small, 12)),
-        "small files export": lazily(with_other(faults.export), (small, 12)),
-        "small files convert": lazily(with_other(faults.conversion), (small, 12)),
-        "small files training": lazily(faults.Training, (faults.train_with_small_files, 10)),
-        "disk -gd": on_disk(faults.Generation, faults.full_disk, faults.read_only_disk, 8),
-        "disk infer": on_disk(faults.recognition, faults.full_disk, faults.read_only_disk, 8),
-        "disk export": on_disk(with_other(faults.export), faults.full_disk, faults.read_only_disk, 8),
-        "disk convert": on_disk(with_other(faults.conversion), faults.full_disk, faults.read_only_disk, 8),
-        "disk training": on_disk(faults.Training, faults.train_on_full_disk, faults.train_on_read_only_disk, 8),
+        "kill export": lazily(with_other(faults_commands.export), (kill, 20)),
+        "kill convert": lazily(with_other(faults_commands.conversion), (kill, 20)),
+        "workers": lazily(faults_generation.Generation, (faults_generation.kill_worker, 10), (faults_generation.starve_worker, 6), (faults_generation.two_generations, 5)),
+        "data set taken": lazily(faults_training.Training, (faults_training.remove_data, 4), (faults_training.cut_data, 4), (faults_training.two_trainings, 4)),
+        "small files -gd": lazily(faults_generation.Generation, (small, 12)),
+        "small files infer": lazily(faults_commands.recognition, (small, 12)),
+        "small files export": lazily(with_other(faults_commands.export), (small, 12)),
+        "small files convert": lazily(with_other(faults_commands.conversion), (small, 12)),
+        "small files training": lazily(faults_training.Training, (faults_disks.train_with_small_files, 10)),
+        "disk -gd": on_disk(faults_generation.Generation, faults_disks.full_disk, faults_disks.read_only_disk, 8),
+        "disk infer": on_disk(faults_commands.recognition, faults_disks.full_disk, faults_disks.read_only_disk, 8),
+        "disk export": on_disk(with_other(faults_commands.export), faults_disks.full_disk, faults_disks.read_only_disk, 8),
+        "disk convert": on_disk(with_other(faults_commands.conversion), faults_disks.full_disk, faults_disks.read_only_disk, 8),
+        "disk training": on_disk(faults_training.Training, faults_disks.train_on_full_disk, faults_disks.train_on_read_only_disk, 8),
     }
 
 
@@ -177,7 +181,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="torture_") as name:
         folder = Path(name)
         (folder / "template").mkdir()
-        prepare = "import sys, cases; cases.prepare(sys.argv[1])"
+        prepare = "import sys, attempts; attempts.prepare(sys.argv[1])"
         environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
         subprocess.run([sys.executable, "-c", prepare, folder / "template"], env=environment, check=True, capture_output=True)
         names = [name for name in jobs() if re.search(options.only, name)]
