@@ -5,7 +5,7 @@ import paddle.nn.functional as F
 from paddle import nn
 
 from .activations import make_activation
-from .layers import ConvBN, conv_bn
+from .layers import ConvBN, average, conv_bn
 
 
 class SpatioTemporalJointAttention(nn.Layer):
@@ -20,9 +20,8 @@ class SpatioTemporalJointAttention(nn.Layer):
 
     def forward(self, x):
         T, V = x.shape[2], x.shape[3]
-        # means as products: a reduction over an inner axis runs on one thread, a product on all
-        over_joints = paddle.matmul(x, paddle.full([V, 1], 1.0 / V, x.dtype))  # (N*M, C, T, 1)
-        over_time = paddle.matmul(x, paddle.full([T, 1], 1.0 / T, x.dtype), transpose_x=True)  # (N*M, C, V, 1)
+        over_joints = paddle.matmul(x, average(V, x.dtype))  # (N*M, C, T, 1)
+        over_time = paddle.matmul(x, average(T, x.dtype), transpose_x=True)  # (N*M, C, V, 1)
         squeezed = F.hardswish(self.fcn(paddle.concat([over_joints, over_time], axis=2)))
         frames, joints = paddle.split(squeezed, [T, V], axis=2)
         frames = F.sigmoid(self.conv_t(frames))  # (N*M, C, T, 1)

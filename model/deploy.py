@@ -17,7 +17,7 @@ import paddle.nn.functional as F
 from paddle import nn
 
 from .attentions import AttentionLayer, SpatioTemporalJointAttention
-from .layers import SpatialGraphLayer
+from .layers import SpatialGraphLayer, average
 
 
 class DeployedGCN(nn.Layer):
@@ -36,14 +36,9 @@ class DeployedGCN(nn.Layer):
         x = paddle.concat([branch(x[i]) for i, branch in enumerate(self.input_branches)], axis=1)
         x = self.main_stream(x)
         C, T = x.shape[1], x.shape[3]
-        x = paddle.matmul(x.reshape([-1, M * V * C, T]), _average(T)).reshape([-1, M * V, C])
-        logits = self.classifier(paddle.matmul(x, _average(M * V), transpose_x=True).flatten(1))
+        x = paddle.matmul(x.reshape([-1, M * V * C, T]), average(T)).reshape([-1, M * V, C])
+        logits = self.classifier(paddle.matmul(x, average(M * V), transpose_x=True).flatten(1))
         return (logits, F.softmax(logits)) if self.softmax else logits
-
-
-def _average(size):
-    """A column to multiply with: means as products run on all threads, and with oneDNN."""
-    return paddle.full([size, 1], 1.0 / size)
 
 
 def _deploy(stream, num_joints):
@@ -176,8 +171,8 @@ class JointMajorSTJoint(JointMajorAttention):
 
     def weigh(self, x):
         V, C, T = x.shape[1:]
-        over_joints = paddle.matmul(_average(V).t(), x.reshape([-1, V, C * T])).reshape([-1, C, T, 1])
-        over_time = paddle.matmul(x, _average(T)).transpose([0, 2, 1, 3])  # (N*M, C, V, 1)
+        over_joints = paddle.matmul(average(V).t(), x.reshape([-1, V, C * T])).reshape([-1, C, T, 1])
+        over_time = paddle.matmul(x, average(T)).transpose([0, 2, 1, 3])  # (N*M, C, V, 1)
         squeezed = F.hardswish(self.att.fcn(paddle.concat([over_joints, over_time], axis=2)))
         frames, joints = paddle.split(squeezed, [T, V], axis=2)
         frames = F.sigmoid(self.att.conv_t(frames)).reshape([-1, 1, C * T])

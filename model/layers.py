@@ -7,6 +7,11 @@ from paddle import nn
 from .activations import make_activation
 
 
+def average(size, dtype="float32"):
+    """(size, 1): what is multiplied with it becomes its mean. A product runs on all threads of a CPU, a reduction on one."""
+    return paddle.full([size, 1], 1.0 / size, dtype)
+
+
 def conv_bn(conv, bn, x):
     """bn(conv(x)), without the work for a bias that BN's batch mean cancels: the same values, a third of a step's time less.
 

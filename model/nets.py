@@ -12,7 +12,7 @@ from paddle import nn
 from .activations import ACTIVATIONS
 from .attentions import ATTENTIONS, AttentionLayer
 from .initializer import init_weights
-from .layers import TEMPORAL_LAYERS, BasicLayer, SpatialGraphLayer
+from .layers import TEMPORAL_LAYERS, BasicLayer, SpatialGraphLayer, average
 
 
 def scale_blocks(model_type, block_args, scale_args):
@@ -158,6 +158,6 @@ class EfficientGCN(nn.Layer):
         x = paddle.concat([branch(x[i]) for i, branch in enumerate(self.input_branches)], axis=1)
         x = self.main_stream(x)
         C, T = x.shape[1:3]
-        pooled = paddle.matmul(x.flatten(2), paddle.full([T * V, 1], 1.0 / (T * V), x.dtype))  # quicker than mean, see attentions
+        pooled = paddle.matmul(x.flatten(2), average(T * V, x.dtype))  # (N*M, C, 1)
         x = x.reshape([-1, M, C, T, V])
         return self.classifier(pooled.reshape([-1, M, C]).mean(1)), x.transpose([0, 2, 3, 4, 1])
