@@ -173,12 +173,10 @@ def _in_workers(read, samples, workers, bar):
     others = multiprocessing.active_children()
     pool = ProcessPoolExecutor(workers, context, initializer=_end_with_parent)
     try:
-        late = []
+        late = []  # SIGTERM while workers are being started, one of which would be left half made
         previous = {
             signal.SIGINT: signal.signal(signal.SIGINT, signal.SIG_IGN),  # workers inherit that Ctrl-C is for this process alone
-            signal.SIGTERM: signal.signal(
-                signal.SIGTERM, lambda number, _: late.append(number)
-            ),  # not while one is being started
+            signal.SIGTERM: signal.signal(signal.SIGTERM, lambda number, _: late.append(number)),
         }
         try:
             results = pool.map(read, samples, chunksize=BATCH)
@@ -187,8 +185,8 @@ def _in_workers(read, samples, workers, bar):
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
-        for number in late:
-            signal.raise_signal(number)
+        if late:
+            signal.raise_signal(signal.SIGTERM)
         return list(bar(results))
     except BrokenProcessPool as error:
         for child in set(multiprocessing.active_children()).difference(others):

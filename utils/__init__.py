@@ -67,7 +67,7 @@ def run_command(main):
         message = f"{error.filename}: {error.strerror}" if error.filename else str(error)
     except MemoryError:
         message = "out of memory; end other programs, or use fewer workers or smaller batches"
-    except Exception:
+    except Exception:  # none is lost: without a signal it goes on, with one it is what a library made of our own exception
         if not stopped:
             raise
     if stopped:
