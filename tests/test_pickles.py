@@ -6,7 +6,7 @@ from collections import OrderedDict
 
 import numpy as np
 import pytest
-from hostile import call, hostile_pickles, raw, text, whole
+from hostile_pickles import call, hostile_pickles, raw, text, whole
 
 from dataset import pickles
 from dataset.pickles import load_pickle, unpickle
