@@ -17,7 +17,6 @@ import faults_generation
 import faults_training
 import numpy as np
 import pytest
-
 import torture
 
 FULL = pytest.mark.full

@@ -1,6 +1,6 @@
 """All bad inputs of cases.py and all faults of faults_*.py against the real commands; writes docs/reliability.md from its log.
 
-    python tests/torture.py [--seed 1] [--only kill] [--quick] [--log torture/log.jsonl]
+    python tests/torture.py [--seed 1] [--only kill] [--quick] [--log log/torture.jsonl]
 
 Jobs run two at a time, each in a process and a copy of a prepared folder of its own. Exit code 1 if anything was lost.
 """
@@ -170,7 +170,7 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", default="", help="jobs whose name has a match of this regular expression")
     parser.add_argument("--quick", action="store_true", help="a twentieth of it")
-    parser.add_argument("--log", type=Path, default=ROOT / "torture" / "log.jsonl")
+    parser.add_argument("--log", type=Path, default=ROOT / "log" / "torture.jsonl")
     parser.add_argument("--page", type=Path, help="write the table here (docs/reliability.md)")
     parser.add_argument("--job", help=argparse.SUPPRESS)
     options = parser.parse_args()
