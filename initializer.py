@@ -14,10 +14,11 @@ from dataset.loader import Loader
 from dataset.ntu_feeder import EpochBatches, NTUFeeder, split_paths
 from model import EfficientGCN
 from model.layers import SpatialGraphConv
+from model.parts import InParts, Whole
 from reader.ntu_reader import SkeletonError, parse_name
 from reader.splits import DATA_SETS
 from scheduler.lr_schedulers import FACTORS, evaluates_after
-from utils import UserError, get_logger
+from utils import UserError, get_logger, threads
 
 DEBUG_SAMPLES = 300
 RECIPE_BATCH = 16  # samples a step that the learning rates of the recipe are for
@@ -137,6 +138,11 @@ def build_model(config):
         )
     except ValueError as error:
         raise UserError(f"config {config.config}: {error}") from error
+
+
+def build_run(model):
+    """What runs the network on batches: on a CPU in parts, on all threads that it may use."""
+    return Whole(model) if "gpu" in paddle.get_device() else InParts(model, threads())
 
 
 def build_schedule(config, steps_per_epoch):

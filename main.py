@@ -137,7 +137,7 @@ def train(config, tuned, again):
     if epoch >= 0 or (progress and progress["step"]):
         load_optimizer(optimizer, model, state, path)
     trainer = Trainer(
-        model=model,
+        run=initializer.build_run(model),
         optimizer=optimizer,
         schedule=schedule,
         train_loader=train_loader,
@@ -192,7 +192,7 @@ def evaluate(config, tuned, again):
     initializer.log_setup(config, feeder, model)
     get_logger().info(f"Evaluating {config.pretrained_path} ...")
     loader = initializer.build_loader(config, feeder, train=False)
-    scores, seconds = processor.evaluate(model, loader, bar=not config.no_progress_bar and watched())
+    scores, seconds = processor.evaluate(initializer.build_run(model), loader, bar=not config.no_progress_bar and watched())
     processor.log_scores(scores, seconds, paddle.distributed.get_world_size())
     if paddle.distributed.get_rank() == 0:
         scores.save(folder / "scores.npz")

@@ -23,16 +23,16 @@ def step_seed(*numbers):
     return int(np.random.SeedSequence(numbers).generate_state(1)[0])
 
 
-def evaluate(model, loader, *, amp=None, bar=False, after_batch=lambda: None):
-    """(Scores, seconds): every sample of the loader's split scored once, over all ranks, in order."""
-    model.eval()
-    start, classes = time.time(), model.classifier.fc.weight.shape[0]
+def evaluate(run, loader, *, amp=None, bar=False, after_batch=lambda: None):
+    """(Scores, seconds): every sample of the loader's split scored once by `run` (model/parts.py), over all ranks, in order."""
+    run.model.eval()
+    start, classes = time.time(), run.model.classifier.fc.weight.shape[0]
     logits, labels, indices = [np.zeros((0, classes), "float32")], [np.zeros(0, "int64")], [np.zeros(0, "int64")]
     batches = tqdm(loader, disable=not bar, desc="evaluate", leave=False, dynamic_ncols=True)
     right, seen = 0, 0
     for features, label, index in batches:
         with paddle.no_grad(), paddle.amp.auto_cast(**(amp or {"enable": False})):
-            logits.append(model(paddle.to_tensor(features))[0].astype("float32").numpy())
+            logits.append(run(features).astype("float32").numpy())
         labels.append(label)
         indices.append(index)
         right, seen = right + int((logits[-1].argmax(1) == label).sum()), seen + len(label)
@@ -58,7 +58,7 @@ def log_scores(scores, seconds, devices=1):
 
 
 class Trainer:
-    """Trains `model` to the last epoch, evaluating and saving on the way; state that a checkpoint needs is in `progress`.
+    """Trains `run.model` to the last epoch, evaluating and saving on the way; state that a checkpoint needs is in `progress`.
 
     `evaluates_after(epoch)` says when to score; `recorder` takes figures, once in LOG_EVERY batches and once an epoch.
     `amp` is None or the arguments of paddle.amp.auto_cast; `accumulate` batches make one optimizer step. Randomness follows
@@ -68,7 +68,7 @@ class Trainer:
     def __init__(
         self,
         *,
-        model,
+        run,
         optimizer,
         schedule,
         train_loader,
@@ -86,7 +86,7 @@ class Trainer:
         bar=False,
         go_on="the same command and -r",
     ):
-        self.model, self.optimizer, self.schedule = model, optimizer, schedule
+        self.run, self.model, self.optimizer, self.schedule = run, run.model, optimizer, schedule
         self.train_loader, self.eval_loader = train_loader, eval_loader
         self.folder, self.recorder, self.class_names = folder, recorder, class_names
         self.max_epoch, self.evaluates_after = max_epoch, evaluates_after
@@ -101,8 +101,8 @@ class Trainer:
         self.best = {"acc_top1": 0.0, "acc_top5": 0.0, "cm": 0}
         self.epoch, self.progress = 0, self.fresh_progress(0.0)  # the epoch at work, from 0
         self.trained, self.signals = 0, []  # batches of this process
-        self.statistics = [p for p in model.parameters() if p.stop_gradient]  # batch norm's running means and variances
-        parallel.broadcast(model.parameters())
+        self.statistics = [p for p in self.model.parameters() if p.stop_gradient]  # batch norm's running means and variances
+        parallel.broadcast(self.model.parameters())
 
     def fresh_progress(self, seconds):
         """State of an epoch of which nothing is done yet; `seconds` since the run began."""
@@ -218,14 +218,14 @@ class Trainer:
         """(SUMS sums over all ranks, whether a rank was asked to stop) of one batch; its gradients are added."""
         before = [(t, t.clone()) for t in self.statistics] if self.skip_nonfinite else []
         with paddle.amp.auto_cast(**self.amp):
-            logits = self.model(paddle.to_tensor(features))[0].astype("float32")
+            logits = self.run(features).astype("float32")
         loss = F.cross_entropy(logits, paddle.to_tensor(labels))
         value, count, scores = loss.item(), len(labels), Scores([], labels, logits.numpy())
         good = bool(np.isfinite(value))
         mine = [value * count, count, scores.hits(1).sum(), scores.hits(5).sum(), 0] if good else [0, 0, 0, 0, 1]
         *sums, asked_to_stop = parallel.total([*mine, len(self.signals)])
         if sums[-1] == 0:
-            self.scaler.scale(loss / self.accumulate).backward()
+            self.run.backward(self.scaler.scale(loss / self.accumulate))
             return sums, asked_to_stop
         names = ", ".join(self.train_loader.feeder.names[i] for i in parallel.gather(indices[: 0 if good else None]))
         place = f"epoch {self.epoch + 1}, batch {self.progress['step'] + 1}: loss is not finite; samples {names}"
@@ -269,7 +269,7 @@ class Trainer:
         get_logger().info(f"Evaluating for epoch {self.epoch + 1}/{self.max_epoch} ...")
         parallel.broadcast(self.statistics)  # ranks saw other batches: score what rank 0 saves
         scores, seconds = evaluate(
-            self.model, self.eval_loader, amp=self.amp, bar=self.bar, after_batch=lambda: self.signals and self.stop()
+            self.run, self.eval_loader, amp=self.amp, bar=self.bar, after_batch=lambda: self.signals and self.stop()
         )
         state = log_scores(scores, seconds, self.world)
         better = state["acc_top1"] > self.best["acc_top1"] or not isinstance(self.best["cm"], np.ndarray)

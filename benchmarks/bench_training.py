@@ -8,6 +8,7 @@ from benchmarks.timing import once, one_at_a_time, start
 
 SIDES = {
     "our step, two bodies": (networks.train_ours, 2),
+    "the same, not in parts": (networks.train_whole, 2),
     "eager PyTorch": (networks.train_torch, 2),
     "plain Paddle port": (networks.train_plain, 2),
     "our step, clips of one body": (networks.train_ours, 1),
@@ -31,7 +32,7 @@ def main():
         if bodies == 2 and max(abs(a - b) / b for a, b in zip(losses, expected, strict=True)) > CLOSE:
             raise SystemExit(f"error: losses differ: {name} {losses}, eager PyTorch {expected}")
     report.note(f"losses of {1 + CALLS} steps (dropout 0) are equal within {CLOSE:g} on all sides: {expected}")
-    ours, torch, plain, one = (
+    ours, _, torch, plain, one = (
         report.add(name, [batch / seconds for seconds in side.seconds], "sequences/s", f"batch {batch}")
         for name, side in taken.items()
     )

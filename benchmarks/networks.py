@@ -73,35 +73,55 @@ def make_weights(path, source=None, checkpoint=None):
 
 
 def train_ours(weights, batch, bodies):
-    return _paddle_step(build_ours(weights, train=True), batch, bodies)
+    """A step as main.py takes it: in parts."""
+    model = build_ours(weights, train=True)
+    import initializer
+
+    return paddle_step(initializer.build_run(model), batch, bodies)
+
+
+def train_whole(weights, batch, bodies):
+    """The same on the whole batch in one thread of Python."""
+    model = build_ours(weights, train=True)
+    from model.parts import Whole
+
+    return paddle_step(Whole(model), batch, bodies)
 
 
 def train_plain(weights, batch, bodies):
     from utils import start_paddle
 
     start_paddle()
+    import paddle
+
     from benchmarks.plain.paddle_model import EfficientGCNB0
+    from model.parts import Whole
 
-    return _paddle_step(EfficientGCNB0(NTU.adjacency(2), drop_prob=0.0).load_paddle(np.load(weights)), batch, bodies)
+    class Plain(Whole):
+        def __call__(self, features):
+            return self.model(paddle.to_tensor(features))
+
+    model = EfficientGCNB0(NTU.adjacency(2), drop_prob=0.0).load_paddle(np.load(weights))
+    return paddle_step(Plain(model), batch, bodies)
 
 
-def _paddle_step(model, batch, bodies):
+def paddle_step(run, batch, bodies):
+    """A function that takes one step of Momentum with a `run` of model/parts.py and returns the loss."""
     import paddle
     import paddle.nn.functional as F
 
     x, y = clips(batch, bodies), paddle.to_tensor(labels(batch))
-    parameters = [p for p in model.parameters() if not p.stop_gradient]
+    parameters = [p for p in run.model.parameters() if not p.stop_gradient]
     optimizer = paddle.optimizer.Momentum(LEARNING_RATE, 0.9, parameters, use_nesterov=True, weight_decay=1e-4)
 
-    def run():
-        logits = model(paddle.to_tensor(x))
-        loss = F.cross_entropy(logits[0] if isinstance(logits, tuple) else logits, y)
-        loss.backward()
+    def step():
+        loss = F.cross_entropy(run(x), y)
+        run.backward(loss)
         optimizer.step()
         optimizer.clear_grad(set_to_zero=False)
         return loss.item()
 
-    return run
+    return step
 
 
 def train_torch(weights, batch, bodies):
@@ -146,24 +166,29 @@ def infer_plain(weights, batch, bodies=2, frames=FRAMES):
     from utils import start_paddle
 
     start_paddle()
+    import paddle
+
     from benchmarks.plain.paddle_model import EfficientGCNB0
 
     model = EfficientGCNB0(NTU.adjacency(2)).load_paddle(np.load(weights))
     model.eval()
-    return _paddle_logits(model, clips(batch, bodies, frames))
+    return _logits(lambda x: model(paddle.to_tensor(x)), clips(batch, bodies, frames))
 
 
 def infer_ours(weights, batch, bodies=2, frames=FRAMES):
-    return _paddle_logits(build_ours(weights, frames=frames), clips(batch, bodies, frames))
+    """Logits as main.py -e computes them: in parts."""
+    model = build_ours(weights, frames=frames)
+    import initializer
+
+    return _logits(initializer.build_run(model), clips(batch, bodies, frames))
 
 
-def _paddle_logits(model, x):
+def _logits(network, x):
     import paddle
 
     def run():
         with paddle.no_grad():
-            logits = model(paddle.to_tensor(x))
-            return (logits[0] if isinstance(logits, tuple) else logits).numpy()
+            return network(x).numpy()
 
     return run
 

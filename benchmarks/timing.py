@@ -24,7 +24,7 @@ def environment():
     cpu = Path("/proc/cpuinfo")
     amd = {"MKL_DEBUG_CPU_TYPE": "5"} if cpu.exists() and "AuthenticAMD" in cpu.read_text() else {}
     threads = {"OMP_NUM_THREADS": str(cores()), "MKL_NUM_THREADS": str(cores())}
-    return {**threads, **amd, "MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 32)}
+    return {**threads, **amd, "MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40), "MALLOC_ARENA_MAX": "1"}
 
 
 class Side:

@@ -5,7 +5,7 @@ import paddle.nn.functional as F
 from paddle import nn
 
 from .activations import make_activation
-from .layers import ConvBN, average, conv_bn
+from .layers import BatchNorm, ConvBN, average, conv_bn
 
 
 class SpatioTemporalJointAttention(nn.Layer):
@@ -37,7 +37,7 @@ class _SqueezeExcite(nn.Layer):
         self.fcn = nn.Sequential(
             pool,
             nn.Conv2D(channels, inner, 1, bias_attr=None if bias else False),
-            nn.BatchNorm2D(inner),
+            BatchNorm(inner),
             nn.ReLU(),
             nn.Conv2D(inner, out_channels, 1, bias_attr=None if bias else False),
         )
@@ -116,7 +116,7 @@ class AttentionLayer(nn.Layer):
     def __init__(self, channels, att_type, act_type, **sizes):
         super().__init__()
         self.att = ATTENTIONS[att_type](channels=channels, **sizes)
-        self.bn = nn.BatchNorm2D(channels)
+        self.bn = BatchNorm(channels)
         self.act = make_activation(act_type)
 
     def forward(self, x):

@@ -12,20 +12,32 @@ def average(size, dtype="float32"):
     return paddle.full([size, 1], 1.0 / size, dtype)
 
 
-def conv_bn(conv, bn, x):
-    """bn(conv(x)), without the work for a bias that BN's batch mean cancels: the same values, a third of a step's time less.
+class BatchNorm(nn.BatchNorm2D):
+    """Batch norm of (N*M, C, T, V) that may be told the bias of the convolution before, which then need not have added it.
 
-    In training the bias goes past the big tensors: the running mean gets it directly, and `+ 0 * bias` keeps its gradient
+    In training the batch mean cancels that bias: the running mean gets it directly, and `+ 0 * bias` keeps its gradient
     there (zero), so that weight decay and momentum treat it as they would in the plain form.
     """
-    if not bn.training or conv.bias is None or type(bn) is not nn.BatchNorm2D:
+
+    def forward(self, x, conv_bias=None):
+        if not self.training or conv_bias is None:
+            return super().forward(x)
+        mean = self._mean.clone().detach()  # updated in place by batch_norm, so not the layer's own: a second forward may follow
+        y = F.batch_norm(x, mean, self._variance, self.weight, self.shift(conv_bias), True, self._momentum, self._epsilon)
+        with paddle.no_grad():
+            paddle.assign(mean + (1 - self._momentum) * conv_bias, self._mean)
+        return y
+
+    def shift(self, conv_bias):
+        """What is added after the normalisation, (C,)."""
+        return self.bias if conv_bias is None else self.bias + 0.0 * conv_bias
+
+
+def conv_bn(conv, bn, x):
+    """bn(conv(x)), in training without the work for a bias that batch norm cancels: the same values in two thirds of the time."""
+    if conv.bias is None or not (isinstance(bn, BatchNorm) and bn.training):
         return bn(conv(x))
-    y = F.conv2d(x, conv.weight, None, conv._stride, conv._padding, conv._dilation, conv._groups)
-    mean = bn._mean.clone().detach()  # updated in place by batch_norm, so not the layer's own: a second forward may follow
-    y = F.batch_norm(y, mean, bn._variance, bn.weight, bn.bias + 0.0 * conv.bias, True, bn._momentum, bn._epsilon)
-    with paddle.no_grad():
-        paddle.assign(mean + (1 - bn._momentum) * conv.bias, bn._mean)
-    return y
+    return bn(F.conv2d(x, conv.weight, None, conv._stride, conv._padding, conv._dilation, conv._groups), conv.bias)
 
 
 class ConvBN(nn.Sequential):
@@ -42,7 +54,7 @@ class ConvBN(nn.Sequential):
                 groups=groups,
                 bias_attr=None if bias else False,
             ),
-            nn.BatchNorm2D(out_channels),
+            BatchNorm(out_channels),
         )
 
     def forward(self, x):
@@ -88,7 +100,7 @@ class SpatialGraphLayer(nn.Layer):
     def __init__(self, in_channels, out_channels, A, act_type, bias=True, edge=True):
         super().__init__()
         self.conv = SpatialGraphConv(in_channels, out_channels, A, bias, edge)
-        self.bn = nn.BatchNorm2D(out_channels)
+        self.bn = BatchNorm(out_channels)
         self.residual = nn.Identity() if in_channels == out_channels else ConvBN(in_channels, out_channels, bias=bias)
         self.act = make_activation(act_type)
 
@@ -113,7 +125,7 @@ class BasicLayer(TemporalLayer):
         self.conv = nn.Conv2D(
             channels, channels, (window, 1), (stride, 1), ((window - 1) // 2, 0), bias_attr=None if bias else False
         )
-        self.bn = nn.BatchNorm2D(channels)
+        self.bn = BatchNorm(channels)
 
     def forward(self, x):
         return self.act(conv_bn(self.conv, self.bn, x) + self.residual(x))

@@ -12,7 +12,7 @@ from paddle import nn
 from .activations import ACTIVATIONS
 from .attentions import ATTENTIONS, AttentionLayer
 from .initializer import init_weights
-from .layers import TEMPORAL_LAYERS, BasicLayer, SpatialGraphLayer, average
+from .layers import TEMPORAL_LAYERS, BasicLayer, BatchNorm, SpatialGraphLayer, average
 
 
 def scale_blocks(model_type, block_args, scale_args):
@@ -142,7 +142,7 @@ class EfficientGCN(nn.Layer):
         self.input_branches = nn.LayerList()
         for _ in range(self.num_branches):
             branch = Stream()
-            branch.add_sublayer("init_bn", nn.BatchNorm2D(channels))
+            branch.add_sublayer("init_bn", BatchNorm(channels))
             branch.add_sublayer("stem_scn", make.spatial(channels, stem_channel))
             branch.add_sublayer("stem_tcn", make.stem_temporal(stem_channel))
             width = branch.add_blocks(stem_channel, self.blocks[:fusion_stage], make)
@@ -154,10 +154,18 @@ class EfficientGCN(nn.Layer):
 
     def forward(self, x):
         I, C, T, V, M = x.shape[1:]
-        x = x.transpose([1, 0, 5, 2, 3, 4]).reshape([I, -1, C, T, V])  # (I, N*M, C, T, V)
-        x = paddle.concat([branch(x[i]) for i, branch in enumerate(self.input_branches)], axis=1)
-        x = self.main_stream(x)
-        C, T = x.shape[1:3]
-        pooled = paddle.matmul(x.flatten(2), average(T * V, x.dtype))  # (N*M, C, 1)
-        x = x.reshape([-1, M, C, T, V])
-        return self.classifier(pooled.reshape([-1, M, C]).mean(1)), x.transpose([0, 2, 3, 4, 1])
+        x = self.streams(x.transpose([1, 0, 5, 2, 3, 4]).reshape([I, -1, C, T, V]))
+        logits = self.classify(self.pool(x).reshape([-1, M, x.shape[1]]))
+        return logits, x.reshape([-1, M, *x.shape[1:]]).transpose([0, 2, 3, 4, 1])
+
+    def streams(self, x):
+        """(I, N*M, C, T, V) -> feature map (N*M, C', T', V)."""
+        return self.main_stream(paddle.concat([branch(x[i]) for i, branch in enumerate(self.input_branches)], axis=1))
+
+    def pool(self, x):
+        """Mean over frames and joints, (N*M, C)."""
+        return paddle.matmul(x.flatten(2), average(x.shape[2] * x.shape[3], x.dtype)).flatten(1)
+
+    def classify(self, pooled):
+        """(N, M, C) -> logits (N, classes)."""
+        return self.classifier(pooled.mean(1))

@@ -14,23 +14,25 @@ from configs.schema import load_config
 from dataset.scores import Scores
 from initializer import build_model, build_optimizer
 from model.checkpoint import load_weights, read_checkpoint
+from model.parts import InParts, Whole
 from processor import step_seed
 from utils import UserError
 
 
-def test_three_training_steps_give_the_published_losses_and_gradients(golden, published):
+@pytest.mark.parametrize("way", [Whole, lambda model: InParts(model, 3)], ids=["whole", "in parts"])
+def test_three_training_steps_give_the_published_losses_and_gradients(golden, published, way):
     expected = golden("train_step_xsub")
     config = load_config("2001", [("model_args.drop_prob", "0.0")])
     model = build_model(config)
     load_weights(model, read_checkpoint(published), published)
     optimizer = build_optimizer(config, model, 0.01)
-    features, labels = paddle.to_tensor(golden("feeder")["features"]), paddle.to_tensor(expected["labels"])
+    features, labels, run = golden("feeder")["features"], paddle.to_tensor(expected["labels"]), way(model)
     model.train()
     noise = 0
     for number in range(3):
-        loss = F.cross_entropy(model(features)[0], labels)
+        loss = F.cross_entropy(run(features), labels)
         assert loss.item() == pytest.approx(expected["loss"][number], rel=1e-3)
-        loss.backward()
+        run.backward(loss)
         for name, parameter in model.named_parameters() if number == 0 else ():
             if parameter.stop_gradient:
                 continue

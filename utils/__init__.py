@@ -99,6 +99,12 @@ def cores():
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def threads():
+    """Number of threads for computing: OMP_NUM_THREADS, of which the first counts (it may be a list), or that of the cores."""
+    first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
+    return max(int(first), 1) if first.isdecimal() else cores()
+
+
 # ---------------------------------------------------------------- logging
 
 
@@ -176,8 +182,8 @@ def start_paddle():
         import ctypes
 
         libc = ctypes.CDLL(None)
-        if hasattr(libc, "mallopt") and libc.mallopt(-4, 0) and libc.mallopt(-1, 2**31 - 1):
-            done["mallopt"] = "M_MMAP_MAX 0, M_TRIM_THRESHOLD 2 GiB"
+        if hasattr(libc, "mallopt") and libc.mallopt(-4, 0) and libc.mallopt(-1, -1) and libc.mallopt(-8, 1):
+            done["mallopt"] = "M_MMAP_MAX 0, M_TRIM_THRESHOLD -1, M_ARENA_MAX 1"
     os.environ.setdefault("GLOG_minloglevel", "2")  # errors only
     for said_in_vain in ("When training, we now always track", "Tensor do not have 'place' interface"):
         warnings.filterwarnings("ignore", said_in_vain)

@@ -1,0 +1,205 @@
+"""How the network is run on batches of features: whole (GPU), or in parts side by side (CPU)."""
+
+import copy
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import paddle
+import paddle.nn.functional as F
+from paddle.autograd import PyLayer
+
+from .layers import BatchNorm
+
+MOST_PARTS = 8  # each has its own Python work to do, and of Python one thread runs at a time
+
+
+class Whole:
+    """Features (N, I, C, T, V, M), NumPy -> logits (N, classes) of `model`; `backward` adds gradients to its parameters."""
+
+    def __init__(self, model):
+        self.model = model
+
+    def __call__(self, features):
+        return self.model(paddle.to_tensor(features))[0]
+
+    def backward(self, loss):
+        loss.backward()
+
+
+class InParts:
+    """The same numbers on `threads` threads of a CPU, most of whose kernels in Paddle run on one thread each.
+
+    The bodies of a batch are divided; each part runs in its thread through a copy of the network, whose batch norms take
+    statistics over all parts. Bodies that are equal, as those of recordings with one person, are computed once and count as
+    often as they occur.
+    """
+
+    def __init__(self, model, threads):
+        self.model, self.parts = model, min(threads, MOST_PARTS)
+        self.copies, self.outs, self.pooled = [], [], None
+        self.pool = ThreadPoolExecutor(self.parts + 1)
+        paddle.base.core.set_num_threads(threads // self.parts)  # of MKL, in each of ours
+
+    def __call__(self, features):
+        self.outs, with_gradient = [], paddle.is_grad_enabled()
+        bodies = np.moveaxis(features, -1, 1).reshape(-1, *features.shape[1:-1])  # (N*M, I, C, T, V)
+        parts, times, place = divide(bodies, self.parts)
+        networks = self.prepare(times)
+
+        def run(network, rows):
+            with paddle.set_grad_enabled(with_gradient):  # is a thread's own
+                x = paddle.to_tensor(np.ascontiguousarray(bodies[rows].swapaxes(0, 1)))
+                return network.pool(network.streams(x))
+
+        outs = self.side_by_side(run, networks, parts)
+        pooled = paddle.concat([out.detach() for out in outs])
+        if with_gradient:
+            self.outs, self.pooled, pooled.stop_gradient = outs, pooled, False
+        pooled = paddle.index_select(pooled, paddle.to_tensor(place))
+        return self.model.classify(pooled.reshape([len(features), -1, pooled.shape[1]]))
+
+    def backward(self, loss):
+        """Add the gradients of `loss`, made from the last call's logits, to those of the model's parameters."""
+        loss.backward()
+        outs, self.outs = self.outs, []
+        gradients = self.pooled.grad.split([len(out) for out in outs])
+        self.side_by_side(lambda out, gradient: paddle.autograd.backward([out], [gradient]), outs, gradients)
+        networks = self.copies[: len(outs)]
+        for mine, *its in zip(self.model.parameters(), *(network.parameters() for network in networks), strict=True):
+            for parameter in its:
+                if parameter.grad is not None:
+                    mine.grad = parameter.grad if mine.grad is None else mine.grad + parameter.grad
+                    parameter.clear_gradient(False)
+
+    def prepare(self, times):
+        """Copies of the network as it is now, for parts of which each row counts `times` times."""
+        while len(self.copies) < len(times):
+            self.copies.append(_copy(self.model))
+        self.together, networks = Together(times), self.copies[: len(times)]
+        for part, network in enumerate(networks):
+            network.train() if self.model.training else network.eval()
+            for mine, its in zip(self.model.parameters(), network.parameters(), strict=True):
+                if not mine.stop_gradient:
+                    paddle.assign(mine.detach(), its.detach())
+            for layer in network.sublayers():
+                if isinstance(layer, BatchNormOfPart):
+                    layer.part, layer.together = part, self.together
+        return networks
+
+    def side_by_side(self, function, *arguments):
+        """[function(...) of each part]; raises what the first part that failed raised."""
+
+        def run(*given):
+            try:
+                return function(*given)
+            except BaseException as error:
+                self.together.give_up(error)
+                raise
+
+        futures = [self.pool.submit(run, *given) for given in zip(*arguments, strict=True)]
+        failed = [future.exception() for future in futures]
+        if any(failed):
+            raise self.together.reason
+        return [future.result() for future in futures]
+
+
+def divide(bodies, parts):
+    """(rows of each part, how often each of its rows counts, place of each body among the parts' rows) of (N*M, ...) bodies.
+
+    The most frequent body, where there is one, is a part of its own with one row.
+    """
+    keys = [body.tobytes() for body in bodies]
+    ((common, count),) = Counter(keys).most_common(1)
+    single = np.array([count == 1 or key != common for key in keys])
+    rows = [part for part in np.array_split(np.flatnonzero(single), parts) if len(part)]
+    place = np.where(single, single.cumsum() - 1, single.sum())
+    return (rows, [1] * len(rows), place) if count == 1 else ([*rows, [keys.index(common)]], [1] * len(rows) + [count], place)
+
+
+class Together:
+    """What the parts of one batch tell each other."""
+
+    def __init__(self, times):
+        self.times, self.told, self.reason = times, [None] * len(times), None
+        self.barrier = threading.Barrier(len(times))
+
+    def exchange(self, part, told):
+        """What all parts told, in their order; waits for them. Raises BrokenBarrierError where one gave up."""
+        self.told[part] = told
+        self.barrier.wait()
+        everything = list(self.told)
+        self.barrier.wait()  # none tells the next before all have read this
+        return everything
+
+    def give_up(self, reason):
+        self.reason = self.reason or reason
+        self.barrier.abort()
+
+
+def _copy(model):
+    """A copy of the network whose batch norms are BatchNormOfPart; their running statistics are the model's own."""
+    network = copy.deepcopy(model)
+    for mine, its in zip(model.sublayers(), network.sublayers(), strict=True):
+        if isinstance(mine, BatchNorm):
+            its.__class__ = BatchNormOfPart
+            its._mean, its._variance = mine._mean, mine._variance
+    return network
+
+
+class BatchNormOfPart(BatchNorm):
+    """Batch norm of one part of a batch by the statistics of the whole. The first part moves the running statistics."""
+
+    def forward(self, x, conv_bias=None):
+        if not self.training or len(self.together.times) == 1:
+            return super().forward(x, conv_bias)
+        mean, variance, count = self.statistics(x)
+        if self.part == 0:
+            self.move(mean if conv_bias is None else mean + conv_bias, variance)
+        x, weight, bias = _OfAll.apply(x, self.weight, self.shift(conv_bias), self, mean, variance, count)
+        return F.batch_norm(x, mean, variance, weight, bias, False, epsilon=self._epsilon)
+
+    @paddle.no_grad()
+    def move(self, mean, variance):
+        """Move the running statistics towards those of a batch."""
+        for running, value in ((self._mean, mean), (self._variance, variance)):
+            paddle.assign(self._momentum * running + (1 - self._momentum) * value, running)
+
+    @paddle.no_grad()
+    def statistics(self, x):
+        """Mean and variance (C,) over all parts, and how many values each is of."""
+        C = x.shape[1]
+        mean, variance = paddle.zeros([C]), paddle.zeros([C])
+        if x.size > C:
+            F.batch_norm(x, mean, variance, None, None, True, 0.0)  # without momentum it sets both to those of x
+        else:  # a single value, for which it sets nothing
+            mean = x.flatten()
+        count = x.size // C * self.together.times[self.part]
+        counts, means, variances = zip(*self.together.exchange(self.part, (count, mean, variance)), strict=True)
+        means, variances = paddle.stack(means), paddle.stack(variances)
+        shares = paddle.to_tensor(np.array(counts, "float32")[:, None] / sum(counts))
+        mean = (shares * means).sum(0)
+        return mean, (shares * (variances + (means - mean).square())).sum(0), sum(counts)
+
+
+class _OfAll(PyLayer):
+    """x, weight and bias for a batch norm by fixed statistics, as they are; backward adds what goes through the statistics."""
+
+    @staticmethod
+    def forward(ctx, x, weight, bias, bn, mean, variance, count):
+        ctx.save_for_backward(x, weight, mean, variance)
+        ctx.bn, ctx.share, ctx.is_data = bn, bn.together.times[bn.part] / count, x.stop_gradient
+        return x.view(x.shape), weight.clone(), bias.clone()  # new tensors to autograd; the large one shares its memory
+
+    @staticmethod
+    def backward(ctx, dx, dweight, dbias):
+        x, weight, mean, variance = ctx.saved_tensor()
+        told = zip(*ctx.bn.together.exchange(ctx.bn.part, (dweight, dbias)), strict=True)
+        if ctx.is_data:
+            return None, dweight, dbias, None, None
+        epsilon = ctx.bn._epsilon
+        scale = -ctx.share * weight * paddle.rsqrt(variance + epsilon)
+        through_variance, through_mean = (scale * sum(parts[1:], parts[0]) for parts in told)
+        dx.add_(F.batch_norm(x, mean, variance, through_variance, through_mean, False, epsilon=epsilon))
+        return dx, dweight, dbias, None, None

@@ -1,0 +1,127 @@
+"""The network in parts side by side: the numbers of the whole batch, whatever the number of threads and of empty bodies."""
+
+import threading
+
+import numpy as np
+import paddle
+import paddle.nn.functional as F
+import pytest
+from conftest import small
+
+from model import parts
+from model.parts import InParts, Whole, divide
+from utils import cores, threads
+
+
+def features(bodies, seed=0):
+    """(N, 3, 6, 8, 3, 2) for N = len(bodies) samples of so many bodies; an empty body has other features than 0, as in NTU."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(len(bodies), 3, 6, 8, 3, 2)).astype("float32")
+    for sample, count in zip(x, bodies, strict=True):
+        sample[..., count:] = np.linspace(0, 1, sample[0].size // 2 * 3, dtype="float32").reshape(3, 6, 8, 3)[..., None]
+    return x
+
+
+def train(run, batches, learning_rate=0.05):
+    """Losses of steps of Momentum on `batches`, and everything that they left in the network."""
+    run.model.train()
+    optimizer = paddle.optimizer.Momentum(learning_rate, 0.9, [p for p in run.model.parameters() if not p.stop_gradient])
+    losses = []
+    for x in batches:
+        loss = F.cross_entropy(run(x), paddle.to_tensor(np.arange(len(x)) % 4))
+        run.backward(loss)
+        losses.append(loss.item())
+        optimizer.step()
+        optimizer.clear_grad(set_to_zero=False)
+    return losses, {name: tensor.numpy() for name, tensor in run.model.state_dict().items()}
+
+
+BATCHES = {"two bodies": [2] * 6, "one body": [1] * 6, "both": [1, 2, 2, 1, 1, 2], "none": [0] * 4, "one sample": [1]}
+
+
+@pytest.mark.parametrize("bodies", BATCHES.values(), ids=BATCHES)
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("layer_type", ["SG", "Bottleneck"])
+def test_training_in_parts_is_training_on_the_whole_batch(bodies, count, layer_type):
+    batches = [features(bodies, seed) for seed in range(3)]
+    changes = {"layer_type": layer_type}
+    expected, state = train(Whole(small(**changes)), batches)
+    losses, left = train(InParts(small(**changes), count), batches)
+    np.testing.assert_allclose(losses, expected, rtol=1e-4)
+    for name, value in state.items():
+        np.testing.assert_allclose(left[name], value, rtol=1e-3, atol=2e-4, err_msg=name)
+
+
+@pytest.mark.parametrize("att_type", ["stja", "pa", "ca", "ja", "fa", "none"])
+def test_gradients_in_parts_are_those_of_the_whole_batch(att_type):
+    x = features([1, 2, 1, 2, 1])
+    gradients = []
+    for make in (Whole, lambda model: InParts(model, 2)):
+        run = make(small(att_type=att_type))
+        run.model.train()
+        for _ in range(2):  # they add up
+            run.backward((run(x) * paddle.linspace(-1, 2, 4)).pow(2).mean())
+        gradients.append({name: p.grad for name, p in run.model.named_parameters() if not p.stop_gradient})
+    for name, gradient in gradients[0].items():
+        largest = float(gradient.abs().max())
+        np.testing.assert_allclose(gradients[1][name].numpy(), gradient.numpy(), atol=1e-4 * largest + 1e-5, err_msg=name)
+
+
+def test_evaluation_in_parts_gives_the_logits_of_each_sample_and_keeps_no_graph():
+    x = features([1, 2, 0, 2, 1])
+    run = InParts(small(), 2)
+    run.model.eval()
+    with paddle.no_grad():
+        logits = run(x)
+    assert logits.stop_gradient and not run.outs
+    expected = np.concatenate([run.model(paddle.to_tensor(sample[None]))[0].numpy() for sample in x])
+    np.testing.assert_allclose(logits.numpy(), expected, atol=1e-5)
+
+
+def test_the_same_steps_in_parts_leave_the_same_bits():
+    batches = [features([1, 2, 2, 1], seed) for seed in range(3)]
+    (losses, a), (again, b) = (train(InParts(small(), 3), batches) for _ in range(2))
+    assert losses == again and all(np.array_equal(value, b[name]) for name, value in a.items())
+
+
+def test_equal_bodies_are_one_row_that_counts_for_all():
+    bodies = np.array([3, 7, 1, 7, 7, 5], "float32")[:, None]
+    rows, times, place = divide(bodies, 2)
+    assert [part.tolist() if isinstance(part, np.ndarray) else part for part in rows] == [[0, 2], [5], [1]]
+    assert times == [1, 1, 3]
+    np.testing.assert_array_equal(np.concatenate([bodies[part] for part in rows])[place], bodies)
+
+
+@pytest.mark.parametrize("values", [[4], [4, 4], [1, 2], [1, 2, 3, 4, 5]])
+def test_every_body_has_its_place(values):
+    bodies = np.array(values, "float32")[:, None]
+    for count in (1, 2, 8):
+        rows, times, place = divide(bodies, count)
+        np.testing.assert_array_equal(np.concatenate([bodies[part] for part in rows])[place], bodies)
+        assert sum(len(part) * often for part, often in zip(rows, times, strict=True)) == len(values)
+
+
+@pytest.mark.parametrize("when", ["forward", "backward"])
+def test_an_error_in_one_part_ends_all_and_is_the_one_that_is_raised(when, monkeypatch):
+    run, x = InParts(small(), 2), features([2, 2])
+    run.model.train()
+    loss = run(x).sum()
+    original = parts.Together.exchange
+
+    def exchange(self, part, told):
+        if part == 1:
+            raise MemoryError("no room")
+        return original(self, part, told)
+
+    monkeypatch.setattr(parts.Together, "exchange", exchange)
+    with pytest.raises((MemoryError, OSError), match="no room"):
+        run(x) if when == "forward" else run.backward(loss)
+    monkeypatch.undo()
+    run.backward(run(x).sum())  # the next batch is computed as ever
+    assert threading.active_count() < 10
+
+
+@pytest.mark.parametrize("text, count", [("3", 3), ("2,1", 2), ("0", 1), ("", None), ("many", None)])
+def test_threads_are_those_of_the_environment_or_the_cores(monkeypatch, text, count):
+    monkeypatch.setenv("OMP_NUM_THREADS", text)
+    assert threads() == (count or cores())
