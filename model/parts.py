@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import paddle
 import paddle.nn.functional as F
+from paddle import nn
 from paddle.autograd import PyLayer
 
 from .layers import BatchNorm
@@ -142,7 +143,7 @@ def _copy(model):
     """A copy of the network whose batch norms are BatchNormOfPart; their running statistics are the model's own."""
     network = copy.deepcopy(model)
     for mine, its in zip(model.sublayers(), network.sublayers(), strict=True):
-        if isinstance(mine, BatchNorm):
+        if isinstance(mine, nn.BatchNorm2D):
             its.__class__ = BatchNormOfPart
             its._mean, its._variance = mine._mean, mine._variance
     return network
