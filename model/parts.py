@@ -13,7 +13,10 @@ from paddle.autograd import PyLayer
 
 from .layers import BatchNorm
 
-MOST_PARTS = 8  # each has its own Python work to do, and of Python one thread runs at a time
+# Each part has its own Python work to do, and of Python one thread runs at a time. Measured at 32, 72 and 288 frames, 2 threads:
+MOST_PARTS = 8
+SMALLEST_PART = 14_400  # bodies x frames x joints that are worth a thread
+SMALLEST_SAVING = 4_800  # and of equal bodies, that are worth a part of their own
 
 
 class Whole:
@@ -29,24 +32,26 @@ class Whole:
         loss.backward()
 
 
-class InParts:
+class InParts(Whole):
     """The same numbers on `threads` threads of a CPU, most of whose kernels in Paddle run on one thread each.
 
     The bodies of a batch are divided; each part runs in its thread through a copy of the network, whose batch norms take
     statistics over all parts. Bodies that are equal, as those of recordings with one person, are computed once and count as
-    often as they occur.
+    often as they occur. Small batches run whole.
     """
 
     def __init__(self, model, threads):
-        self.model, self.parts = model, min(threads, MOST_PARTS)
-        self.copies, self.outs, self.pooled = [], [], None
-        self.pool = ThreadPoolExecutor(self.parts + 1)
-        paddle.base.core.set_num_threads(threads // self.parts)  # of MKL, in each of ours
+        super().__init__(model)
+        self.threads, self.copies, self.outs, self.pooled = threads, [], [], None
+        self.pool = ThreadPoolExecutor(MOST_PARTS + 1)
 
     def __call__(self, features):
         self.outs, with_gradient = [], paddle.is_grad_enabled()
         bodies = np.moveaxis(features, -1, 1).reshape(-1, *features.shape[1:-1])  # (N*M, I, C, T, V)
-        parts, times, place = divide(bodies, self.parts)
+        parts, times, place = divide(bodies, min(self.threads, MOST_PARTS))
+        paddle.base.core.set_num_threads(max(self.threads // len(parts), 1))  # of MKL, in each of ours
+        if len(parts) == 1 and times == [1]:
+            return super().__call__(features)
         networks = self.prepare(times)
 
         def run(network, rows):
@@ -63,8 +68,10 @@ class InParts:
 
     def backward(self, loss):
         """Add the gradients of `loss`, made from the last call's logits, to those of the model's parameters."""
-        loss.backward()
+        super().backward(loss)
         outs, self.outs = self.outs, []
+        if not outs:
+            return
         gradients = self.pooled.grad.split([len(out) for out in outs])
         self.side_by_side(lambda out, gradient: paddle.autograd.backward([out], [gradient]), outs, gradients)
         networks = self.copies[: len(outs)]
@@ -106,17 +113,20 @@ class InParts:
         return [future.result() for future in futures]
 
 
-def divide(bodies, parts):
-    """(rows of each part, how often each of its rows counts, place of each body among the parts' rows) of (N*M, ...) bodies.
+def divide(bodies, most):
+    """(rows of each part, how often each of its rows counts, place of each body among the parts' rows) of (N*M, I, C, T, V) bodies.
 
-    The most frequent body, where there is one, is a part of its own with one row.
+    At most `most` parts; and the most frequent body, where enough are equal, is one more, of one row.
     """
+    size = bodies.shape[-2] * bodies.shape[-1]
     keys = [body.tobytes() for body in bodies]
     ((common, count),) = Counter(keys).most_common(1)
-    single = np.array([count == 1 or key != common for key in keys])
-    rows = [part for part in np.array_split(np.flatnonzero(single), parts) if len(part)]
-    place = np.where(single, single.cumsum() - 1, single.sum())
-    return (rows, [1] * len(rows), place) if count == 1 else ([*rows, [keys.index(common)]], [1] * len(rows) + [count], place)
+    merge = count > 1 and (count - 1) * size >= SMALLEST_SAVING
+    single = np.array([not merge or key != common for key in keys])
+    most = max(min(most, int(single.sum()) * size // max(SMALLEST_PART, 1)), 1)
+    rows = [part for part in np.array_split(np.flatnonzero(single), most) if len(part)]
+    place, times = np.where(single, single.cumsum() - 1, single.sum()), [1] * len(rows)
+    return ([*rows, [keys.index(common)]], [*times, count], place) if merge else (rows, times, place)
 
 
 class Together:

@@ -1,5 +1,6 @@
 """The network in parts side by side: the numbers of the whole batch, whatever the number of threads and of empty bodies."""
 
+import sys
 import threading
 
 import numpy as np
@@ -8,9 +9,19 @@ import paddle.nn.functional as F
 import pytest
 from conftest import small
 
+from main import main
 from model import parts
+from model.checkpoint import read_checkpoint
 from model.parts import InParts, Whole, divide
+from processor import Trainer
 from utils import cores, threads
+
+
+@pytest.fixture(autouse=True)
+def small_parts_too(monkeypatch):
+    """Batches as small as these would run whole."""
+    monkeypatch.setattr(parts, "SMALLEST_PART", 1)
+    monkeypatch.setattr(parts, "SMALLEST_SAVING", 1)
 
 
 def features(bodies, seed=0):
@@ -85,7 +96,7 @@ def test_the_same_steps_in_parts_leave_the_same_bits():
 
 
 def test_equal_bodies_are_one_row_that_counts_for_all():
-    bodies = np.array([3, 7, 1, 7, 7, 5], "float32")[:, None]
+    bodies = np.array([3, 7, 1, 7, 7, 5], "float32").reshape(-1, 1, 1, 1, 1)
     rows, times, place = divide(bodies, 2)
     assert [part.tolist() if isinstance(part, np.ndarray) else part for part in rows] == [[0, 2], [5], [1]]
     assert times == [1, 1, 3]
@@ -94,11 +105,23 @@ def test_equal_bodies_are_one_row_that_counts_for_all():
 
 @pytest.mark.parametrize("values", [[4], [4, 4], [1, 2], [1, 2, 3, 4, 5]])
 def test_every_body_has_its_place(values):
-    bodies = np.array(values, "float32")[:, None]
+    bodies = np.array(values, "float32").reshape(-1, 1, 1, 1, 1)
     for count in (1, 2, 8):
         rows, times, place = divide(bodies, count)
         np.testing.assert_array_equal(np.concatenate([bodies[part] for part in rows])[place], bodies)
         assert sum(len(part) * often for part, often in zip(rows, times, strict=True)) == len(values)
+
+
+def test_small_batches_are_not_divided_and_large_ones_get_a_part_for_what_a_thread_is_worth(monkeypatch):
+    monkeypatch.undo()
+    shape = (1, 1, 288, 25)
+    different = np.arange(32, dtype="float32").reshape(-1, 1, 1, 1, 1) * np.ones((1, *shape), "float32")
+    parts_of = lambda bodies, most: [len(rows) for rows in divide(bodies, most)[0]]
+    assert [parts_of(different[:count], 8) for count in (1, 3, 4, 32)] == [[1], [3], [2, 2], [4] * 8]
+    assert parts_of(different, 2) == [16, 16]
+    assert parts_of(np.concatenate([different[:4], different[:1]]), 8) == [3, 1]
+    few = different[:4, :, :, :8]
+    assert parts_of(np.concatenate([few, few[:1]]), 8) == [5]
 
 
 @pytest.mark.parametrize("when", ["forward", "backward"])
@@ -119,6 +142,31 @@ def test_an_error_in_one_part_ends_all_and_is_the_one_that_is_raised(when, monke
     monkeypatch.undo()
     run.backward(run(x).sum())  # the next batch is computed as ever
     assert threading.active_count() < 10
+
+
+def test_a_run_in_parts_ends_as_a_whole_one_and_resumes_to_the_same_bits(tiny_run, monkeypatch):
+    folder, argv = tiny_run
+
+    def weights(name, smallest, *more):
+        monkeypatch.setattr(parts, "SMALLEST_PART", smallest)
+        monkeypatch.setattr(parts, "SMALLEST_SAVING", smallest)
+        assert main([*argv, "--model_args.drop_prob=0", f"--work_dir={folder / name}", *more]) == 0
+        return {key: value[1] for key, value in read_checkpoint(folder / name / "model.pdparams")["model"].items()}
+
+    whole, in_parts, steps, original = weights("whole", 10**9), weights("parts", 1), [], Trainer.update
+
+    def killed_at_the_fifth(self):
+        steps.append(1)
+        original(self) if len(steps) < 5 else sys.exit(9)
+
+    monkeypatch.setattr(Trainer, "update", killed_at_the_fifth)
+    with pytest.raises(SystemExit):
+        weights("stopped", 1)
+    monkeypatch.setattr(Trainer, "update", original)
+    resumed = weights("stopped", 1, "-r")
+    for key, value in in_parts.items():
+        np.testing.assert_array_equal(resumed[key], value, err_msg=key)
+        np.testing.assert_allclose(whole[key], value, atol=1e-3, err_msg=key)
 
 
 @pytest.mark.parametrize("text, count", [("3", 3), ("2,1", 2), ("0", 1), ("", None), ("many", None)])
