@@ -114,7 +114,7 @@ class InParts(Whole):
 
 
 def divide(bodies, most):
-    """(rows of each part, how often each of its rows counts, place of each body among the parts' rows) of (N*M, I, C, T, V) bodies.
+    """(rows of each part, how often each of its rows counts, place of each body among these rows) of bodies (N*M, I, C, T, V).
 
     At most `most` parts; and the most frequent body, where enough are equal, is one more, of one row.
     """

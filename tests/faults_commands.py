@@ -9,8 +9,8 @@ from attempts import EVALUATE, TRAIN, call
 from cases import small_config
 from faults import SIGNALS, Ended, Trial, kill, run, start, wrong
 from faults_generation import write_raw
-from test_generator import contents as file_contents
 
+from tests.raw_folders import contents as file_contents
 from utils import set_up_logging
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from faults import DATASET, Trial, finish, group_ends, refused, run, start
 from skeleton_corpus import skeleton_bytes
-from test_generator import contents as file_contents
-from test_generator import some_names
 
 from generator import generate
+from tests.raw_folders import contents as file_contents
+from tests.raw_folders import some_names
 
 
 def write_raw(folder, count, frames):

@@ -1,3 +1,5 @@
+"""Recordings: right and wrong files, the choice of bodies, and the two ways of reading against each other."""
+
 import os
 import pickle
 import re
@@ -9,9 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reader import ntu_reader
-from reader.ntu_reader import SkeletonError, parse_name, read_sample, read_skeleton, select_bodies
-from reader.splits import DATA_SETS, ignored_names
-from tests.skeleton_corpus import BAD_NAMES, NAME, malformed, skeleton_bytes, skeleton_lines, to_bytes, well_formed
+from reader.ntu_reader import SkeletonError, read_sample, read_skeleton, select_bodies
+from tests.skeleton_corpus import NAME, malformed, skeleton_bytes, skeleton_lines, to_bytes, well_formed
 
 
 def plain_read(path):
@@ -269,68 +270,3 @@ def test_both_ways_read_any_number_format_alike(values, form):
     expected = [[float(form % value) for value in row[:3].tolist()] for row in rows]
     np.testing.assert_array_equal(quickly(data)[0, 0], np.float32(expected))
     np.testing.assert_array_equal(exactly(data)[0, 0], np.float32(expected))
-
-
-# ---------------------------------------------------------------- names and splits
-
-
-def test_name_tells_setup_camera_performer_replication_action():
-    for name in ("S017C003P008R002A059.skeleton", "S017C003P008R002A059"):
-        assert parse_name(name) == (17, 3, 8, 2, 59)
-    assert parse_name("S032C001P106R001A120") == (32, 1, 106, 1, 120)
-
-
-@pytest.mark.parametrize("name", BAD_NAMES)
-def test_other_names_are_refused(name):
-    with pytest.raises(SkeletonError):
-        parse_name(name)
-
-
-@pytest.mark.parametrize(
-    ("dataset", "name", "is_train"),
-    [
-        ("ntu-xsub", "S001C001P038R001A001", True),
-        ("ntu-xsub", "S001C002P003R001A001", False),
-        ("ntu-xsub", "S001C002P103R001A001", False),
-        ("ntu-xview", "S001C001P001R001A001", False),
-        ("ntu-xview", "S001C003P003R001A001", True),
-        ("ntu-xsub120", "S018C001P103R001A061", True),
-        ("ntu-xsub120", "S018C001P104R001A061", False),
-        ("ntu-xset120", "S018C001P104R001A061", True),
-        ("ntu-xset120", "S017C001P001R001A001", False),
-    ],
-)
-def test_split_side(dataset, name, is_train):
-    assert DATA_SETS[dataset].is_train(parse_name(name)) is is_train
-
-
-def test_half_of_the_performers_and_setups_train():
-    training = {name: data_set.training for name, data_set in DATA_SETS.items()}
-    assert [len(values) for values in training.values()] == [20, 2, 53, 16]
-    assert training["ntu-xsub"] < training["ntu-xsub120"]
-    assert [sum(training[name]) for name in ("ntu-xsub", "ntu-xsub120")] == [359, 2795]
-
-
-def test_class_counts_and_setups():
-    assert [data_set.num_classes for data_set in DATA_SETS.values()] == [60, 60, 120, 120]
-    sample = parse_name("S018C001P001R001A061")
-    assert [data_set.holds(sample) for data_set in DATA_SETS.values()] == [False, False, True, True]
-
-
-def test_ignored_names_are_the_302_and_535_of_the_authors():
-    samples = [parse_name(name) for name in ignored_names()]
-    assert [sum(map(data_set.holds, samples)) for data_set in DATA_SETS.values()] == [302, 302, 535, 535]
-
-
-@pytest.mark.parametrize(("dataset", "num_files"), [("ntu-xsub", 56880), ("ntu-xview", 56880), ("ntu-xsub120", 114480)])
-def test_official_totals_are_all_files_less_the_ignored(dataset, num_files):
-    data_set = DATA_SETS[dataset]
-    ignored = [sample for sample in map(parse_name, ignored_names()) if data_set.holds(sample)]
-    assert sum(data_set.num_samples.values()) == num_files - len(ignored)
-
-
-def test_official_xview_totals_are_a_third_of_the_files_per_camera_less_the_ignored():
-    data_set = DATA_SETS["ntu-xview"]
-    ignored = [sample for sample in map(parse_name, ignored_names()) if data_set.holds(sample)]
-    num_train = sum(map(data_set.is_train, ignored))
-    assert data_set.num_samples == {"train": 2 * 18960 - num_train, "eval": 18960 - (len(ignored) - num_train)}
