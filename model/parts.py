@@ -20,7 +20,7 @@ SMALLEST_SAVING = 4_800  # and of equal bodies, that are worth a part of their o
 
 
 class Whole:
-    """Features (N, I, C, T, V, M), NumPy -> logits (N, classes) of `model`; `backward` adds gradients to its parameters."""
+    """Features (N, I, C, T, V, M), NumPy float32 -> logits (N, classes) of `model`."""
 
     def __init__(self, model):
         self.model = model
@@ -29,6 +29,7 @@ class Whole:
         return self.model(paddle.to_tensor(features))[0]
 
     def backward(self, loss):
+        """Add the gradients of `loss`, made from the last call's logits, to those of the model's parameters."""
         loss.backward()
 
 
@@ -49,7 +50,7 @@ class InParts(Whole):
         self.outs, with_gradient = [], paddle.is_grad_enabled()
         bodies = np.moveaxis(features, -1, 1).reshape(-1, *features.shape[1:-1])  # (N*M, I, C, T, V)
         parts, times, place = divide(bodies, min(self.threads, MOST_PARTS))
-        paddle.base.core.set_num_threads(max(self.threads // len(parts), 1))  # of MKL, in each of ours
+        paddle.base.core.set_num_threads(self.threads // max(times.count(1), 1))  # of MKL, in each of ours
         if len(parts) == 1 and times == [1]:
             return super().__call__(features)
         networks = self.prepare(times)
@@ -67,7 +68,6 @@ class InParts(Whole):
         return self.model.classify(pooled.reshape([len(features), -1, pooled.shape[1]]))
 
     def backward(self, loss):
-        """Add the gradients of `loss`, made from the last call's logits, to those of the model's parameters."""
         super().backward(loss)
         outs, self.outs = self.outs, []
         if not outs:
