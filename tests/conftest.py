@@ -17,6 +17,7 @@ GOLDEN = SHARED / "golden"
 PUBLISHED = SHARED / "pretrained" / "xsub.pdparams"
 
 start_paddle()
+pytest.register_assert_rewrite("tests.exported", "tests.pages", "tests.raw_folders")  # pytest_plugins, but imported as well
 settings.register_profile("same every time", derandomize=True)
 settings.load_profile("same every time")
 
