@@ -30,8 +30,7 @@ def main():
 
     import initializer
     from configs.schema import load_config
-    from model.deploy import DeployedGCN
-    from model.export import _write_onnx, _write_paddle
+    from model.export import JointMajorGCN, ProductGCN, _write_onnx, _write_paddle
     from tools.program import open_engine
 
     class Trained(paddle.nn.Layer):
@@ -47,27 +46,32 @@ def main():
     network.eval()
     *shape, M = initializer.data_shape(config)
     forms = {
-        f"trained, {M} bodies": (Trained(network), M),
-        f"exported, {M} bodies": (DeployedGCN(network), M),
-        "exported, 1 body": (DeployedGCN(network), 1),
+        "native": (_write_paddle, ProductGCN),
+        "onednn": (_write_paddle, ProductGCN),
+        "onnxruntime": (_write_onnx, JointMajorGCN),
     }
-    for engine, write in (("native", _write_paddle), ("onednn", _write_paddle), ("onnxruntime", _write_onnx)):
+    for engine, (write, form) in forms.items():
+        layers = {
+            f"trained, {M} bodies": (Trained(network), M),
+            f"exported, {M} bodies": (form(network), M),
+            "exported, 1 body": (form(network), 1),
+        }
         with tempfile.TemporaryDirectory() as folder:
             runs, times = {}, {}
-            for number, (form, (layer, bodies)) in enumerate(forms.items()):
+            for number, (name, (layer, bodies)) in enumerate(layers.items()):
                 layer.eval()
                 file, _ = write(layer, Path(folder) / str(number), [*shape, bodies], ["logits"])
                 x = np.random.default_rng(0).normal(0, 0.3, (1, *shape, bodies)).astype("float32")
-                runs[form], times[form] = (open_engine(file, engine, cpu_threads=1), x), []
+                runs[name], times[name] = (open_engine(file, engine, cpu_threads=1), x), []
             for _ in range(options.repeats + 1):
-                for form, (run, x) in runs.items():
+                for name, (run, x) in runs.items():
                     start = time.process_time()
                     run(x)
-                    times[form].append(1000 * (time.process_time() - start))
+                    times[name].append(1000 * (time.process_time() - start))
         first = min(next(iter(times.values()))[1:])
-        for form, taken in times.items():
+        for name, taken in times.items():
             least = min(taken[1:])
-            print(f"{engine:12} {form:20} {least:7.1f} ms CPU (median {median(taken[1:]):7.1f})  x {first / least:.2f}")
+            print(f"{engine:12} {name:20} {least:7.1f} ms CPU (median {median(taken[1:]):7.1f})  x {first / least:.2f}")
 
 
 if __name__ == "__main__":

@@ -40,12 +40,11 @@ def export(weights, folder, frames, bodies, kind):
 
     def run():
         model = networks.build_ours(weights, frames=frames)
-        from model.deploy import DeployedGCN
-        from model.export import _write_onnx, _write_paddle
+        from model.export import JointMajorGCN, ProductGCN, _write_onnx, _write_paddle
 
-        program = DeployedGCN(model)
+        form, write = (JointMajorGCN, _write_onnx) if kind == "onnx" else (ProductGCN, _write_paddle)
+        program = form(model)
         program.eval()
-        write = _write_onnx if kind == "onnx" else _write_paddle
         prefix = Path(folder) / f"{kind}_{frames}_{bodies}"
         return str(write(program, prefix, [3, 6, frames, 25, bodies], ["logits"])[0])
 

@@ -14,7 +14,7 @@ class Swish(nn.Swish):
 
     def forward(self, x):
         if not self.training or not x.place.is_cpu_place():
-            return super().forward(x)
+            return F.swish(x)
         with paddle.no_grad():
             x.clip_(min=-80.0)
         return F.silu(x)

@@ -13,7 +13,8 @@ import yaml
 from utils import UserError
 from utils.files import replacing_together
 
-from .deploy import DeployedGCN
+from .joint_major import JointMajorGCN
+from .products import ProductGCN
 
 LARGEST_DIFFERENCE = 1e-3  # of logits, relative to the largest
 BATCHES = (1, 2, 5)
@@ -40,9 +41,9 @@ def export_program(model, prefix, *, data_shape, record, open_engine, to="paddle
     model.eval()
     try:
         with tempfile.TemporaryDirectory() as stage:
-            deployed = DeployedGCN(model, softmax)
+            form, write = (ProductGCN, _write_paddle) if to == "paddle" else (JointMajorGCN, _write_onnx)
+            deployed = form(model, softmax)
             deployed.eval()
-            write = _write_paddle if to == "paddle" else _write_onnx
             file, nodes = write(deployed, Path(stage) / prefix.name, shape, outputs)
             engines = _compare(model, file, prefix, shape, open_engine)
             if to == "triton":

@@ -21,7 +21,7 @@ class BatchNorm(nn.BatchNorm2D):
 
     def forward(self, x, conv_bias=None):
         if not self.training or conv_bias is None:
-            return super().forward(x)
+            return nn.BatchNorm2D.forward(self, x)  # super() fails in an export of Paddle 2.6
         mean = self._mean.clone().detach()  # updated in place by batch_norm, so not the layer's own: a second forward may follow
         y = F.batch_norm(x, mean, self._variance, self.weight, self.shift(conv_bias), True, self._momentum, self._epsilon)
         with paddle.no_grad():

@@ -1,0 +1,116 @@
+"""The form for ONNX Runtime: joint-major.
+
+Tensors are (N*M, V, C, T) in memory, frames innermost. Convolutions over time see them as (N*M*V, C, 1, T), each joint a sample
+of theirs; those with weights for each joint as (N*M, V*C, 1, T). The sum over neighbours is then one product with a constant
+matrix from the left, without transposes.
+"""
+
+import numpy as np
+import paddle
+import paddle.nn.functional as F
+from paddle import nn
+
+from .attentions import SpatioTemporalJointAttention
+from .deploy import DeployedGCN, constant, convolution, graph_constants, offset
+from .layers import average
+
+
+class JointMajorGCN(DeployedGCN):
+    """See DeployedGCN."""
+
+    make_conv = staticmethod(convolution)
+
+    def graph_layer(self, layer):
+        return JointMajorGraphLayer(layer)
+
+    def attention_layer(self, layer):
+        stja = isinstance(layer.att, SpatioTemporalJointAttention)
+        return (JointMajorSTJoint if stja else JointMajorAttention)(layer, self.num_joints)
+
+    def arrange(self, x):
+        """(N, I, C, T, V, M) -> (I, N*M*V, C, 1, T)."""
+        I, C, T = x.shape[1:4]
+        return x.transpose([1, 0, 5, 4, 2, 3]).reshape([I, -1, C, 1, T])
+
+    def pool(self, x, M):
+        """(N*M*V, C, 1, T) -> means over bodies, joints and frames (N, C)."""
+        joints, C, T = M * self.num_joints, x.shape[1], x.shape[3]
+        x = paddle.matmul(x.reshape([-1, joints * C, T]), average(T)).reshape([-1, joints, C])
+        return paddle.matmul(x, average(joints), transpose_x=True).flatten(1)
+
+
+class JointMajorGraphLayer(nn.Layer):
+    """A SpatialGraphLayer: (N*M*V, C, 1, T) -> (N*M*V, C', 1, T).
+
+    What a joint takes from itself, hop 0 and the residual, is one convolution with weights of its own for each joint. The other
+    hops follow the paper, features first and then the sum over neighbours, or the other way round where that is less work.
+    """
+
+    def __init__(self, layer):
+        super().__init__()
+        A, weight, residual, shift = graph_constants(layer)
+        V = A.shape[1]
+        own = np.diagonal(A[0])[:, None, None] * weight[0] + residual  # (V, C', C)
+        A[0][np.diag_indices(V)] = 0  # nothing is left of hop 0 as a rule
+        far = [k for k in range(len(A)) if A[k].any()]
+        A, weight, (_, out_channels, in_channels) = A[far], weight[far], own.shape
+        self.num_joints, self.act = V, layer.act
+        self.sizes = (in_channels, out_channels, len(far))
+        self.aggregate_first = (len(far) + 1) * in_channels < len(far) * out_channels
+        if self.aggregate_first:
+            own = np.concatenate([own, *(np.broadcast_to(w, own.shape) for w in weight)], axis=2)
+            A = np.concatenate([np.eye(V)[None], A]).transpose(2, 0, 1).reshape(-1, V)  # rows: joint, then hop
+        else:
+            A = A.transpose(2, 1, 0).reshape(V, -1)  # columns: neighbour, then hop
+            constant(self, "weight", weight.reshape(-1, in_channels, 1, 1))
+        constant(self, "own", own.reshape(V * out_channels, -1, 1, 1))
+        constant(self, "A", A)
+        self.offset = offset(shift)
+
+    def forward(self, x):
+        V, (in_channels, out_channels, far), T = self.num_joints, self.sizes, x.shape[3]
+        if self.aggregate_first:
+            x = paddle.matmul(self.A, x.reshape([-1, V, in_channels * T]))
+            return self.finish(self.own_part(x.reshape([-1, V * (far + 1) * in_channels, 1, T])))
+        y = self.own_part(x.reshape([-1, V * in_channels, 1, T]))
+        if far:
+            hops = F.conv2d(x, self.weight).reshape([-1, V * far, out_channels * T])
+            y = y + paddle.matmul(self.A, hops).reshape([-1, V * out_channels, 1, T])
+        return self.finish(y)
+
+    def own_part(self, x):
+        return self.offset(F.conv2d(x, self.own, groups=self.num_joints))
+
+    def finish(self, y):
+        return self.act(y.reshape([-1, self.sizes[1], 1, y.shape[3]]))
+
+
+class JointMajorAttention(nn.Layer):
+    """An AttentionLayer: (N*M*V, C, 1, T) to the same. It shows the attention its tensor in the form that it knows."""
+
+    def __init__(self, layer, num_joints):
+        super().__init__()
+        self.att, self.bn, self.act, self.num_joints = layer.att, layer.bn, layer.act, num_joints
+
+    def forward(self, x):
+        C, T = x.shape[1], x.shape[3]
+        weighted = self.weigh(x.reshape([-1, self.num_joints, C, T]))
+        return self.act(self.bn(weighted.reshape([-1, C, 1, T])) + x)
+
+    def weigh(self, x):
+        """x * attention, both (N*M, V, C, T)."""
+        return x * self.att(x.transpose([0, 2, 3, 1])).transpose([0, 3, 1, 2])
+
+
+class JointMajorSTJoint(JointMajorAttention):
+    """The same for ST-Joint, its means and its outer product written for the joint-major form."""
+
+    def weigh(self, x):
+        V, C, T = x.shape[1:]
+        over_joints = paddle.matmul(average(V).t(), x.reshape([-1, V, C * T])).reshape([-1, C, T, 1])
+        over_time = paddle.matmul(x, average(T)).transpose([0, 2, 1, 3])  # (N*M, C, V, 1)
+        squeezed = F.hardswish(self.att.fcn(paddle.concat([over_joints, over_time], axis=2)))
+        frames, joints = paddle.split(squeezed, [T, V], axis=2)
+        frames = F.sigmoid(self.att.conv_t(frames)).reshape([-1, 1, C * T])
+        frames = paddle.matmul(paddle.ones([V, 1]), frames)  # repeats them: broadcasting takes ten times as long
+        return x * F.sigmoid(self.att.conv_v(joints)).transpose([0, 2, 1, 3]) * frames.reshape([-1, V, C, T])

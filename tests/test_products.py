@@ -1,0 +1,48 @@
+"""Convolutions as matrix products (model/products.py) against sums written out here."""
+
+import numpy as np
+import paddle
+import pytest
+
+from model.products import BandProducts, ProductGCN, TapProducts
+
+
+def summed(x, weight, stride):
+    """What a convolution over the last axis gives, padded by half a window: x (N, C, V, T), weight (C', C, window)."""
+    half = weight.shape[2] // 2
+    x = np.pad(x.astype("float64"), [(0, 0), (0, 0), (0, 0), (half, half)])
+    starts = range(0, x.shape[3] - weight.shape[2] + 1, stride)
+    windows = np.stack([x[..., start : start + weight.shape[2]] for start in starts], axis=3)
+    return np.einsum("ncvtk,ock->novt", windows, weight)
+
+
+def numbers(*shape):
+    return np.random.default_rng(len(shape)).normal(size=shape)
+
+
+@pytest.mark.parametrize("frames", [1, 8, 15, 16, 31, 48])
+@pytest.mark.parametrize(("window", "stride"), [(1, 1), (1, 2), (5, 1), (5, 2), (3, 3), (9, 1), (15, 16)])
+def test_products_give_the_convolution_s_sums(frames, window, stride):
+    x, full, depthwise = numbers(2, 4, 3, frames).astype("float32"), numbers(6, 4, window), numbers(4, window)
+    found = TapProducts(full, stride)(paddle.to_tensor(x)).numpy()
+    np.testing.assert_allclose(found, summed(x, full, stride), atol=2e-5)
+    found = BandProducts(depthwise, stride)(paddle.to_tensor(x)).numpy()
+    np.testing.assert_allclose(found, summed(x, depthwise[:, None] * np.eye(4)[..., None], stride), atol=2e-5)
+
+
+@pytest.mark.parametrize(
+    ("shape", "stride", "groups", "kind"),
+    [
+        ((6, 4, 5), 1, 1, "TapProducts"),
+        ((6, 4, 1), 2, 1, "TapProducts"),
+        ((4, 1, 5), 2, 4, "BandProducts"),
+        ((4, 1, 17), 1, 4, "Conv2D"),  # its window is longer than a tile
+        ((6, 4, 5), 17, 1, "Conv2D"),
+    ],
+)
+def test_every_convolution_gets_the_form_that_can_hold_it(small_network, shape, stride, groups, kind):
+    made = ProductGCN(small_network()).make_conv(numbers(*shape), stride, groups)
+    assert type(made).__name__ == kind
+    x = numbers(2, 4, 3, 20).astype("float32")
+    weight = numbers(*shape) if groups == 1 else numbers(*shape) * np.eye(4)[..., None]
+    np.testing.assert_allclose(made(paddle.to_tensor(x)).numpy(), summed(x, weight, stride), atol=3e-5)
