@@ -32,7 +32,7 @@ class DeployedGCN(nn.Layer):
     def _deploy(self, stream):
         """A stream's layers in this form, in order."""
         layers = []
-        for layer in stream.children():
+        for layer in copy.deepcopy(stream).children():
             if isinstance(layer, SpatialGraphLayer):
                 layers.append(self.graph_layer(layer))
             elif isinstance(layer, AttentionLayer):
@@ -42,8 +42,7 @@ class DeployedGCN(nn.Layer):
         return nn.Sequential(*layers)
 
     def temporal_layer(self, layer):
-        """The temporal layer (or batch norm), its convolutions along the last axis instead of the one before, without bias."""
-        layer = copy.deepcopy(layer)
+        """The temporal layer (or batch norm), its convolutions now along the last axis and without bias."""
         for parent in layer.sublayers(include_self=True):
             children = list(parent.named_children())
             for (name, conv), (_, bn) in itertools.pairwise(children):

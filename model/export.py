@@ -18,6 +18,7 @@ from .products import ProductGCN
 
 LARGEST_DIFFERENCE = 1e-3  # of logits, relative to the largest
 BATCHES = (1, 2, 5)
+OUTPUTS = ["logits", "probabilities"]
 TRITON_BATCH = 16
 PADDLE_FILES = (".json", ".pdmodel", ".pdiparams", ".pdiparams.info")  # of Paddle 3 and 2
 HEADER = "# What this export takes, where it comes from, and which engines gave the network's logits (read by infer.py)\n"
@@ -37,14 +38,11 @@ def export_program(model, prefix, *, data_shape, record, open_engine, to="paddle
     """
     prefix, training = Path(prefix), model.training
     shape = [*data_shape[:4], 1 if one_body else data_shape[4]]
-    outputs = ["logits", "probabilities"][: 1 + softmax]
+    outputs = OUTPUTS[: 1 + softmax]
     model.eval()
     try:
         with tempfile.TemporaryDirectory() as stage:
-            form, write = (ProductGCN, _write_paddle) if to == "paddle" else (JointMajorGCN, _write_onnx)
-            deployed = form(model, softmax)
-            deployed.eval()
-            file, nodes = write(deployed, Path(stage) / prefix.name, shape, outputs)
+            file, nodes = write_program(model, to, Path(stage) / prefix.name, shape, softmax)
             engines = _compare(model, file, prefix, shape, open_engine)
             if to == "triton":
                 _arrange_for_triton(file, shape, outputs, record["classes"])
@@ -79,7 +77,15 @@ def _describe(engine, result):
 # ---------------------------------------------------------------- programs
 
 
-def _write_paddle(program, prefix, shape, _outputs):
+def write_program(model, to, prefix, shape, softmax=False):
+    """(program file, number of operations) of `model` in the form of `to`, input (N, *shape); nothing is compared."""
+    form, write = (ProductGCN, write_paddle) if to == "paddle" else (JointMajorGCN, write_onnx)
+    program = form(model, softmax)
+    program.eval()
+    return write(program, prefix, shape, OUTPUTS[: 1 + softmax])
+
+
+def write_paddle(program, prefix, shape, _outputs):
     """(program file, number of operations) of a Paddle program written to `prefix`; the batch is free."""
     spec = [paddle.static.InputSpec([None, *shape], "float32", "x")]
     static = paddle.jit.to_static(program, input_spec=spec, full_graph=True)
@@ -101,7 +107,7 @@ def _check_whole(file, size):
         raise UserError(f"{tempfile.gettempdir()}: no room for a program of {size} bytes; make some, or set TMPDIR")
 
 
-def _write_onnx(program, prefix, shape, outputs):
+def write_onnx(program, prefix, shape, outputs):
     """(program file, number of nodes) of an ONNX program written to `prefix`, by way of a Paddle program."""
     try:
         import onnx
@@ -109,7 +115,7 @@ def _write_onnx(program, prefix, shape, outputs):
     except ImportError as error:
         raise UserError(f"an ONNX export needs {error.name}: pip install '.[onnx]'") from error
     with tempfile.TemporaryDirectory(dir=prefix.parent) as folder:
-        source, _ = _write_paddle(program, Path(folder) / "program", shape, outputs)
+        source, _ = write_paddle(program, Path(folder) / "program", shape, outputs)
         # its own optimizers install packages at run time: none
         text = paddle2onnx.export(str(source), f"{folder}/program.pdiparams", opset_version=17, optimize_tool=None)
     network = onnx.load_from_string(text)

@@ -1,8 +1,8 @@
 """The form for Paddle Inference: matrix products in the place of convolutions.
 
-Paddle's CPU kernels of convolutions take one sample after the other, and channel by channel where they are depthwise: a product
-over the whole batch takes half the time of a 1x1 convolution, a fifth of a depthwise one's. Other operations run on one
-thread, so there are as few as possible. Tensors are (N*M, C, V, T), frames innermost.
+Paddle's CPU kernels of convolutions copy each window of one sample at a time, and those of depthwise ones run on one thread,
+channel by channel; a product takes the tensors as they lie. Other operations run on one thread, so there are as few as
+possible. Tensors are (N*M, C, V, T), frames innermost.
 """
 
 import numpy as np
@@ -10,7 +10,6 @@ import paddle
 import paddle.nn.functional as F
 from paddle import nn
 
-from .activations import Swish
 from .attentions import SpatioTemporalJointAttention
 from .deploy import DeployedGCN, affine, constant, convolution, graph_constants, offset
 from .layers import average
@@ -22,19 +21,13 @@ class ProductGCN(DeployedGCN):
     """See DeployedGCN."""
 
     def make_conv(self, weight, stride, groups):
-        """`convolution` as products, where these serve."""
+        """What does as `convolution` does with the array `weight` (C', C / groups, window): products, where these serve."""
         out_channels, in_channels, window = weight.shape
         if in_channels == 1 and out_channels == groups and window <= TILE and stride <= TILE:
             return BandProducts(weight[:, 0], stride)
         if groups == 1 and stride <= TILE:
             return TapProducts(weight, stride)
         return convolution(weight, stride, groups)
-
-    def temporal_layer(self, layer):
-        layer = super().temporal_layer(layer)
-        if hasattr(layer, "act"):
-            layer.act = quick(layer.act)
-        return layer
 
     def graph_layer(self, layer):
         return ProductGraphLayer(layer)
@@ -55,18 +48,6 @@ class ProductGCN(DeployedGCN):
         return paddle.matmul(x, average(M), transpose_x=True).flatten(1)
 
 
-class QuickSwish(nn.Layer):
-    """x * sigmoid(x), the sigmoid by way of tanh: on a CPU Paddle has a quick tanh and a slow exponential."""
-
-    def forward(self, x):
-        return x * (paddle.stanh(x, 0.5, 0.5) + 0.5)
-
-
-def quick(act):
-    """The activation, or an equal one that is quicker."""
-    return QuickSwish() if isinstance(act, Swish) else act
-
-
 # ---------------------------------------------------------------- convolutions over time, (N, C, V, T) -> (N, C', V, T')
 
 
@@ -77,7 +58,7 @@ def padded(x, *frames):
 
 
 class TapProducts(nn.Layer):
-    """The sum over the window's taps, of each one product: its weights and the shifted frames, every `stride`th of them."""
+    """The sum over the taps of `weight` (C', C, window): of each one product with the shifted frames, every `stride`th."""
 
     bias = None  # asked for as a Conv2D's is
 
@@ -151,7 +132,7 @@ class ProductGraphLayer(nn.Layer):
         V = A.shape[1]
         A, weight = np.concatenate([A, np.eye(V)[None]]), np.concatenate([weight, residual[None]])
         K, out_channels, in_channels = weight.shape
-        self.rows, self.joints_first, self.act = K * V, in_channels < out_channels, quick(layer.act)
+        self.hops, self.channels, self.joints_first, self.act = K, out_channels, in_channels < out_channels, layer.act
         if self.joints_first:
             constant(self, "A", A.transpose(0, 2, 1).reshape(K * V, V))
             constant(self, "weight", weight.transpose(1, 2, 0).reshape(out_channels, -1))  # columns: channel, then hop
@@ -163,13 +144,10 @@ class ProductGraphLayer(nn.Layer):
     def forward(self, x):
         C, V, T = x.shape[1:]
         if self.joints_first:
-            x = paddle.matmul(self.A, x).reshape([-1, C * self.rows // V, V * T])
-            x = paddle.matmul(self.weight, x)
+            x = paddle.matmul(self.weight, paddle.matmul(self.A, x).reshape([-1, C * self.hops, V * T]))
         else:
-            x = paddle.matmul(self.weight, x.flatten(2)).reshape([-1, self.weight.shape[0] * V // self.rows, self.rows, T])
-            x = paddle.matmul(self.A, x)
-        x = self.act(self.offset(x.reshape([-1, self.offset._num_features, 1, T])))
-        return x.reshape([-1, self.offset._num_features // V, V, T])
+            x = paddle.matmul(self.A, paddle.matmul(self.weight, x.flatten(2)).reshape([-1, self.channels, self.hops * V, T]))
+        return self.act(self.offset(x.reshape([-1, self.channels * V, 1, T]))).reshape([-1, self.channels, V, T])
 
 
 class ProductAttention(nn.Layer):
@@ -177,7 +155,7 @@ class ProductAttention(nn.Layer):
 
     def __init__(self, layer):
         super().__init__()
-        self.att, self.bn, self.act = layer.att, layer.bn, quick(layer.act)
+        self.att, self.bn, self.act = layer.att, layer.bn, layer.act
 
     def forward(self, x):
         return self.act(self.bn(x * self.att(x.transpose([0, 1, 3, 2])).transpose([0, 1, 3, 2])) + x)
@@ -188,7 +166,7 @@ class ProductSTJoint(nn.Layer):
 
     def __init__(self, layer):
         super().__init__()
-        self.att, self.act = layer.att, quick(layer.act)
+        self.att, self.act = layer.att, layer.act
         scale, shift = affine(layer.bn)
         constant(self, "scale", scale[:, None, None])
         self.offset = offset(shift)

@@ -1,10 +1,16 @@
 """Convolutions as matrix products (model/products.py) against sums written out here."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import paddle
 import pytest
 
+from model.export import write_program
 from model.products import BandProducts, ProductGCN, TapProducts
+from tools.program import open_engine
 
 
 def summed(x, weight, stride):
@@ -46,3 +52,15 @@ def test_every_convolution_gets_the_form_that_can_hold_it(small_network, shape, 
     x = numbers(2, 4, 3, 20).astype("float32")
     weight = numbers(*shape) if groups == 1 else numbers(*shape) * np.eye(4)[..., None]
     np.testing.assert_allclose(made(paddle.to_tensor(x)).numpy(), summed(x, weight, stride), atol=3e-5)
+
+
+@pytest.mark.parametrize("changes", [{}, {"layer_type": "Sep", "att_type": "ca", "act_type": "hswish"}], ids=["SG", "Sep"])
+def test_the_programs_are_made_of_operations_that_paddle2onnx_knows(tmp_path, small_network, changes):
+    network, x = small_network(**changes), numbers(2, 3, 6, 8, 3, 2).astype("float32")
+    file, _ = write_program(network, "paddle", tmp_path / "net", x.shape[1:])
+    command = [Path(sys.executable).with_name("paddle2onnx"), "--optimize_tool=None", f"--model_dir={tmp_path}"]
+    command += [f"--model_filename={file.name}", "--params_filename=net.pdiparams"]
+    subprocess.run([*command, f"--save_file={tmp_path}/net.onnx", "--opset_version=17"], check=True, capture_output=True)
+    network.eval()
+    logits = network(paddle.to_tensor(x))[0].numpy()
+    np.testing.assert_allclose(open_engine(tmp_path / "net.onnx", "onnxruntime")(x), logits, atol=1e-4 * np.abs(logits).max())
