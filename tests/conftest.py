@@ -17,7 +17,8 @@ GOLDEN = SHARED / "golden"
 PUBLISHED = SHARED / "pretrained" / "xsub.pdparams"
 
 start_paddle()
-pytest.register_assert_rewrite("tests.exported", "tests.pages", "tests.raw_folders")  # pytest_plugins, but imported as well
+HELPERS = ("exported", "own_data", "pages", "raw_folders", "runs", "tipc", "torch_saved")  # plugins, but imported as well
+pytest.register_assert_rewrite(*(f"tests.{name}" for name in HELPERS))
 settings.register_profile("same every time", derandomize=True)
 settings.load_profile("same every time")
 

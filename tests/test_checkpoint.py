@@ -6,7 +6,7 @@ import numpy as np
 import paddle
 import pytest
 
-from model.checkpoint import load_optimizer, load_weights, read_checkpoint, save_checkpoint, weight_arrays
+from model.checkpoint import load_optimizer, load_weights, read_checkpoint, save_checkpoint, training_state, weight_arrays
 from utils import UserError
 
 
@@ -178,3 +178,81 @@ def test_a_bare_state_dict_is_weights(small_network, tmp_path):
     paddle.save(model.state_dict(), str(tmp_path / "w"))
     weights = weight_arrays(read_checkpoint(tmp_path / "w"))
     assert set(weights) == set(model.state_dict())
+
+
+GOOD = {
+    "epoch": 1,
+    "best_state": {"acc_top1": 0.5, "acc_top5": 1.0, "cm": np.zeros((4, 4), int)},
+    "scaler": {"scale": np.ones(1)},
+    "progress": {"step": 3, "metrics": 10, "world": 1, "seconds": 2.5, "epoch": [0.0] * 5, "window": [1.0] * 5},
+}
+ODD = [
+    None,
+    True,
+    "1",
+    -2,
+    1.5,
+    float("nan"),
+    float("inf"),
+    2**70,
+    [],
+    [1],
+    {},
+    {"a": [{}]},
+    np.array(["x"]),
+    (1, 2),
+    b"1",
+    np.zeros((3, 3)),
+    [[1], [1, 2]],
+]
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "epoch",
+        "best_state",
+        "progress",
+        "scaler",
+        "best_state.acc_top1",
+        "best_state.cm",
+        "progress.step",
+        "progress.metrics",
+        "progress.seconds",
+        "progress.window",
+        "progress.world",
+    ],
+)
+def test_odd_values_in_a_checkpoint_are_one_clear_line(key):
+    assert training_state(GOOD, "c", 4, 5)[0] == 1
+    allowed = {"best_state": [None], "progress": [None], "scaler": [None, {}], "progress.seconds": [1.5]}.get(key, [])
+    for odd in ODD:
+        outer, _, inner = key.partition(".")
+        state = {**GOOD, outer: {**GOOD[outer], inner: odd} if inner else odd}
+        if any(odd is value or (type(odd) is type(value) and odd == value) for value in allowed):
+            training_state(state, "c", 4, 5)
+            continue
+        with pytest.raises(UserError, match=f"c: {outer}"):
+            training_state(state, "c", 4, 5)
+
+
+@pytest.mark.parametrize("key", ["model", "opt"])
+def test_odd_tensors_in_a_checkpoint_are_one_clear_line(small_network, key):
+    model = small_network()
+    optimizer = paddle.optimizer.Momentum(0.1, parameters=model.parameters())
+    model(paddle.randn([2, 3, 6, 8, 3, 2]))[0].sum().backward()
+    optimizer.step()
+    weights = {name: (tensor.name, tensor.numpy()) for name, tensor in model.state_dict().items()}
+    state = {"model": weights, "opt": {name: t.numpy() for name, t in optimizer.state_dict().items()}}
+    load_optimizer(optimizer, model, state, "c")
+    for name in (next(iter(state[key])), "unheard of"):
+        for odd in ODD:
+            broken = {**state, key: {**state[key], name: odd}}
+            if key == "opt" and name == "unheard of":
+                continue  # what no parameter needs is not looked at
+            with pytest.raises(UserError, match="c: "):
+                load_weights(model, broken, "c")
+                load_optimizer(optimizer, model, broken, "c")
+    for odd in ODD:
+        with pytest.raises(UserError, match="c: "):
+            load_optimizer(optimizer, model, {**state, "opt": odd}, "c")

@@ -1,8 +1,5 @@
 """Own data: any skeleton, number of bodies, coordinates and classes, from a folder of arrays to scores."""
 
-import json
-import sys
-
 import numpy as np
 import pytest
 import yaml
@@ -11,14 +8,15 @@ from conftest import TINY
 from configs.schema import FOLDER, load_config
 from dataset.features import branch_features
 from dataset.graph import NTU, Graph
-from dataset.ntu_feeder import load_data, load_labels
 from dataset.scores import Scores
 from initializer import build_feeder, build_model, class_names, data_shape, skeleton_graph
 from main import main
+from tests.own_data import CLASSES, write_source
 from tools import convert_arrays
-from utils import UserError, run_command
+from utils import UserError
 
-CLASSES = ["wave", "sit down", "fall"]
+pytest_plugins = ["tests.own_data"]
+
 CHAIN = {
     "joints": ["hip", "chest", "head"],
     "bones": [["hip", "chest"], ["chest", "head"]],
@@ -26,46 +24,6 @@ CHAIN = {
     "parts": {"low": ["hip"], "high": ["chest", "head"]},
     "centre": "chest",
 }
-
-
-@pytest.fixture
-def own(tmp_path):
-    """own(**changes) -> path of a configuration of a data set of 18 joints, one body, x and y, three classes."""
-
-    def write(**changes):
-        (tmp_path / "classes.txt").write_text("# mine\n" + "\n".join(CLASSES) + "\n")
-        args = {
-            "train_batch_size": 4,
-            "eval_batch_size": 3,
-            "num_frame": 8,
-            "root_folder": str(tmp_path / "npy"),
-            "graph": "coco18",
-            "num_channel": 2,
-            "num_person": 1,
-            "class_names": str(tmp_path / "classes.txt"),
-        } | changes
-        path = tmp_path / "own.yaml"
-        path.write_text(yaml.safe_dump({"dataset": "custom-mine", "dataset_args": {"custom": args}}))
-        return str(path)
-
-    return write
-
-
-def write_source(folder, count=6, frames=(6, 10), joints=18, channels=2):
-    """A folder of samples, every second one JSON; returns {name: coordinates (T, V, C)}."""
-    rng, samples = np.random.default_rng(0), {}
-    for split in ("train", "eval"):
-        for i in range(count):
-            place = folder / split / CLASSES[i % 2]  # nobody falls
-            place.mkdir(parents=True, exist_ok=True)
-            sample = rng.normal(size=(frames[i % 2], joints, channels)).round(3)
-            name = f"{split}{i}"
-            samples[name] = sample
-            if i % 2:
-                np.save(place / f"{name}.npy", sample)
-            else:
-                (place / f"{name}.json").write_text(json.dumps(sample[:, None].tolist()))
-    return samples
 
 
 # ---------------------------------------------------------------- the skeleton
@@ -183,106 +141,6 @@ def test_data_of_another_shape_stops_before_training(own, tmp_path, changes, par
     convert_arrays.convert(tmp_path / "source", load_config(own()))
     with pytest.raises(UserError, match=part):
         build_feeder(load_config(own(**changes)), "train")
-
-
-# ---------------------------------------------------------------- the converter
-
-
-def test_arrays_and_json_become_a_data_set(own, tmp_path):
-    samples = write_source(tmp_path / "source")
-    report = convert_arrays.convert(tmp_path / "source", load_config(own()))
-    assert report[0] == "train: 6 samples of 2 of 3 classes, 3 cut to 8 frames"
-    folder = tmp_path / "npy" / "original" / "custom-mine"
-    for split in ("train", "eval"):
-        data, (names, labels, lengths) = load_data(folder / f"{split}_data.npy"), load_labels(folder / f"{split}_label.pkl")
-        assert data.shape == (6, 2, 8, 18, 1) and sorted(names) == [f"{split}{i}" for i in range(6)]
-        for row, name, label, length in zip(data, names, labels, lengths, strict=True):
-            sample = samples[name]
-            assert (label, length) == (int(name[-1]) % 2, min(len(sample), 8))
-            np.testing.assert_array_equal(row[:, :length, :, 0], sample[:8].transpose(2, 0, 1).astype("float32"))
-            assert (row[:, length:] == 0).all()
-
-
-def test_bodies_may_come_and_go_in_json(tmp_path):
-    one, two = [[1, 2], [3, 4]], [[5, 6], [7, 8]]
-    (tmp_path / "a.json").write_text(json.dumps([[], [one], [one, two]]))
-    sample = convert_arrays.read_sample(tmp_path / "a.json", 3, 2, 2)
-    with pytest.raises(UserError, match=r"frame 2.*at most 1 x 2 x 2"):
-        convert_arrays.read_sample(tmp_path / "a.json", 1, 2, 2)
-    assert sample.tolist() == [[[[0, 0]] * 2] * 3, [one, [[0, 0]] * 2, [[0, 0]] * 2], [one, two, [[0, 0]] * 2]]
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b"[",
-        b"3",
-        b"{}",
-        b"[]",
-        b"[[[[1, 2], [3]]]]",
-        b"[[[[1, 2]]]]",
-        b"[[[[1, NaN], [3, 4]]]]",
-        b"[[[[1, 1e400], [3, 4]]]]",
-        b"[[[[1, 2], [3, 4]], [[1, 2], [3, 4]]]]",
-        b'[[[["x", 2], [3, 4]]]]',
-        b"[3]",
-        b"\xff",
-        b"[[[[1" + b"0" * 400 + b", 2], [3, 4]]]]",
-    ],
-)
-@pytest.mark.parametrize("ending", [".json", ".npy"])
-def test_a_sample_that_can_not_be_used_is_named(tmp_path, content, ending):
-    path = tmp_path / f"a{ending}"
-    path.write_bytes(content)
-    with pytest.raises(UserError, match=r"a\.(json|npy): not a usable sample") as error:
-        convert_arrays.read_sample(path, 1, 2, 2)
-    assert "\n" not in str(error.value)
-
-
-def broken_source(folder, how):
-    write_source(folder)
-    if how == "no eval folder":
-        (folder / "eval").rename(folder / "test")
-    elif how == "unknown class":
-        (folder / "train" / "wave").rename(folder / "train" / "wafe")
-    elif how == "a name twice":
-        np.save(folder / "train" / "wave" / "train1.npy", np.zeros((3, 18, 2)))
-    elif how == "empty split":
-        for path in folder.glob("eval/*/*"):
-            path.unlink()
-    else:
-        np.save(folder / "eval" / "wave" / "more joints.npy", np.zeros((3, 19, 2)))
-
-
-@pytest.mark.parametrize(
-    "how, part",
-    [
-        ("no eval folder", "SOURCE/eval/CLASS"),
-        ("unknown class", "'wafe'"),
-        ("a name twice", "train1"),
-        ("empty split", "eval"),
-        ("more joints", r"more joints\.npy.*frame 0"),
-    ],
-)
-def test_a_source_that_does_not_fit_leaves_the_data_set_as_it_was(own, tmp_path, how, part, monkeypatch, capsys):
-    config = own()
-    write_source(tmp_path / "good")
-    convert_arrays.convert(tmp_path / "good", load_config(config))
-    before = {path: path.read_bytes() for path in (tmp_path / "npy").rglob("*.*") if path.is_file()}
-    broken_source(tmp_path / "source", how)
-    monkeypatch.setattr(sys, "argv", ["convert_arrays.py", str(tmp_path / "source"), "-c", config])
-    assert run_command(convert_arrays.main) == 2
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1
-    with pytest.raises(UserError, match=part):
-        convert_arrays.convert(tmp_path / "source", load_config(config))
-    assert {path: path.read_bytes() for path in (tmp_path / "npy").rglob("*.*") if path.is_file()} == before and len(before) == 4
-
-
-def test_the_converter_leaves_ntu_data_alone(tmp_path):
-    with pytest.raises(UserError, match="custom-NAME"):
-        convert_arrays.convert(tmp_path, load_config("2001"))
 
 
 # ---------------------------------------------------------------- the whole way

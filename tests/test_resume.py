@@ -7,11 +7,11 @@ import subprocess
 import sys
 
 import numpy as np
-import paddle
 import pytest
 from conftest import ROOT, TINY, environment
 
 from model.checkpoint import read_checkpoint
+from tests.runs import run, run_folder
 from utils import UserError
 
 # Runs commands in forks of one process that has imported everything, so that a run costs a second and not five. A fork kills
@@ -69,17 +69,6 @@ def server():
     yield ask
     process.stdin.close()
     process.wait(timeout=60)
-
-
-def run(argv):
-    from main import main
-
-    assert main([str(word) for word in argv]) == 0
-
-
-def run_folder(work_dir):
-    (folder,) = (path.parent for path in work_dir.glob("*/*/last.pdparams"))
-    return folder
 
 
 def end_state(work_dir):
@@ -279,88 +268,6 @@ def test_the_published_checkpoint_goes_on_at_epoch_70_of_70_with_the_published_r
     assert out.count("Training accuracy") == 1 and "Epoch: 70/70, Training accuracy" in out
     assert "Best top-1 accuracy: 90.22%" in out or "Best top-1 accuracy: 100.00%" in out
     assert read_checkpoint(run_folder(tmp_path / "work") / "last.pdparams")["epoch"] == 69
-
-
-GOOD = {
-    "epoch": 1,
-    "best_state": {"acc_top1": 0.5, "acc_top5": 1.0, "cm": np.zeros((4, 4), int)},
-    "scaler": {"scale": np.ones(1)},
-    "progress": {"step": 3, "metrics": 10, "world": 1, "seconds": 2.5, "epoch": [0.0] * 5, "window": [1.0] * 5},
-}
-ODD = [
-    None,
-    True,
-    "1",
-    -2,
-    1.5,
-    float("nan"),
-    float("inf"),
-    2**70,
-    [],
-    [1],
-    {},
-    {"a": [{}]},
-    np.array(["x"]),
-    (1, 2),
-    b"1",
-    np.zeros((3, 3)),
-    [[1], [1, 2]],
-]
-
-
-@pytest.mark.parametrize(
-    "key",
-    [
-        "epoch",
-        "best_state",
-        "progress",
-        "scaler",
-        "best_state.acc_top1",
-        "best_state.cm",
-        "progress.step",
-        "progress.metrics",
-        "progress.seconds",
-        "progress.window",
-        "progress.world",
-    ],
-)
-def test_odd_values_in_a_checkpoint_are_one_clear_line(key):
-    from model.checkpoint import training_state
-
-    assert training_state(GOOD, "c", 4, 5)[0] == 1
-    allowed = {"best_state": [None], "progress": [None], "scaler": [None, {}], "progress.seconds": [1.5]}.get(key, [])
-    for odd in ODD:
-        outer, _, inner = key.partition(".")
-        state = {**GOOD, outer: {**GOOD[outer], inner: odd} if inner else odd}
-        if any(odd is value or (type(odd) is type(value) and odd == value) for value in allowed):
-            training_state(state, "c", 4, 5)
-            continue
-        with pytest.raises(UserError, match=f"c: {outer}"):
-            training_state(state, "c", 4, 5)
-
-
-@pytest.mark.parametrize("key", ["model", "opt"])
-def test_odd_tensors_in_a_checkpoint_are_one_clear_line(small_network, key):
-    from model.checkpoint import load_optimizer, load_weights
-
-    model = small_network()
-    optimizer = paddle.optimizer.Momentum(0.1, parameters=model.parameters())
-    model(paddle.randn([2, 3, 6, 8, 3, 2]))[0].sum().backward()
-    optimizer.step()
-    weights = {name: (tensor.name, tensor.numpy()) for name, tensor in model.state_dict().items()}
-    state = {"model": weights, "opt": {name: t.numpy() for name, t in optimizer.state_dict().items()}}
-    load_optimizer(optimizer, model, state, "c")
-    for name in (next(iter(state[key])), "unheard of"):
-        for odd in ODD:
-            broken = {**state, key: {**state[key], name: odd}}
-            if key == "opt" and name == "unheard of":
-                continue  # what no parameter needs is not looked at
-            with pytest.raises(UserError, match="c: "):
-                load_weights(model, broken, "c")
-                load_optimizer(optimizer, model, broken, "c")
-    for odd in ODD:
-        with pytest.raises(UserError, match="c: "):
-            load_optimizer(optimizer, model, {**state, "opt": odd}, "c")
 
 
 def test_figures_of_another_kind_are_one_clear_line(tiny_run, monkeypatch):

@@ -1,8 +1,5 @@
-"""The training step against golden numbers, and what surrounds it: scores, accumulation, restarts."""
+"""The training step against golden numbers, and what surrounds it: seeds, accumulation, losses that are not finite."""
 
-import csv
-import json
-import re
 
 import numpy as np
 import paddle
@@ -11,11 +8,11 @@ import pytest
 from conftest import write_split
 
 from configs.schema import load_config
-from dataset.scores import Scores
 from initializer import build_model, build_optimizer
 from model.checkpoint import load_weights, read_checkpoint
 from model.parts import InParts, Whole
 from processor import step_seed
+from tests.runs import final, run
 from utils import UserError
 
 
@@ -49,46 +46,9 @@ def test_three_training_steps_give_the_published_losses_and_gradients(golden, pu
     assert noise == 34
 
 
-def scores():
-    logits = np.random.default_rng(0).normal(size=(50, 7)).astype("float32")
-    return Scores([f"s{i}" for i in range(50)], np.random.default_rng(1).integers(0, 7, 50), logits)
-
-
-def test_top_k_counts_labels_among_the_k_largest():
-    s = scores()
-    for k in (1, 5):
-        by_hand = [label in sorted(range(7), key=lambda c: -row[c])[:k] for row, label in zip(s.logits, s.labels, strict=True)]
-        assert s.hits(k).tolist() == by_hand
-
-
-def test_mean_loss_is_cross_entropy_over_samples():
-    s = scores()
-    expected = F.cross_entropy(paddle.to_tensor(s.logits), paddle.to_tensor(s.labels)).item()
-    assert s.mean_loss() == pytest.approx(expected, rel=1e-5)
-
-
-def test_confusion_has_true_rows_and_predicted_columns():
-    s = Scores(["a", "b", "c"], np.array([0, 0, 2]), np.eye(3)[[0, 1, 2]].astype("float32"))
-    assert s.confusion().tolist() == [[1, 1, 0], [0, 0, 0], [0, 0, 1]]
-
-
 def test_step_seeds_differ_and_repeat():
     seeds = {step_seed(s, e, n, r) for s in range(3) for e in range(3) for n in range(5) for r in range(2)}
     assert len(seeds) == 90 and step_seed(1, 2, 3, 0) == step_seed(1, 2, 3, 0)
-
-
-def run(argv):
-    from main import main
-
-    assert main([str(word) for word in argv]) == 0
-
-
-def final(work_dir):
-    """(weights by name, figures without times, run folder) of the one run in a work_dir."""
-    (folder,) = (path.parent for path in work_dir.glob("*/*/last.pdparams"))
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    figures = [{key: value for key, value in line.items() if key not in ("ips", "reader_cost", "batch_cost")} for line in lines]
-    return ({name: value[1] for name, value in read_checkpoint(folder / "last.pdparams")["model"].items()}, figures, folder)
 
 
 def largest_difference(a, b):
@@ -294,90 +254,6 @@ def test_a_new_head_takes_all_but_the_classifier_and_says_so(tiny_run, capsys):
 def test_a_new_head_needs_a_checkpoint_and_a_fresh_run(tiny_run, more):
     with pytest.raises(UserError, match="--new_head"):
         run([*tiny_run[1], "--new_head", *more])
-
-
-def events(folder):
-    """{tag: [(step, value)]} of the newest TensorBoard file in a folder: records are length, checksum, Event, checksum."""
-    from tensorboardX.proto.event_pb2 import Event
-
-    data, found, at = max(folder.glob("events.*"), key=lambda path: path.stat().st_mtime_ns).read_bytes(), {}, 0
-    while at < len(data):
-        length = int.from_bytes(data[at : at + 8], "little")
-        event = Event.FromString(data[at + 12 : at + 12 + length])
-        at += 16 + length
-        for value in event.summary.value:
-            found.setdefault(value.tag, []).append((event.step, value.simple_value))
-    return found
-
-
-def test_figures_of_steps_and_epochs_are_in_metrics_and_tensorboard(tiny_run, capsys):
-    folder, argv = tiny_run
-    run(argv)
-    out, (_, _, run_folder) = capsys.readouterr().out, final(folder / "work")
-    lines = [json.loads(line) for line in (run_folder / "metrics.jsonl").read_text().splitlines()]
-    steps, epochs = ([line for line in lines if ("step" in line) == kind] for kind in (True, False))
-    assert [line["step"] for line in steps] == [3, 6, 9] and [line["epoch"] for line in epochs] == [1, 2, 3]
-    costs = {"reader_cost", "batch_cost", "ips"}
-    assert set(steps[0]) == {"epoch", "step", "loss", "top1", "top5", "lr"} | costs
-    scores = {"train_loss", "train_top1", "train_top5", "eval_loss", "eval_top1", "eval_top5"}
-    assert set(epochs[0]) == {"epoch", "lr"} | scores | costs
-    for line in epochs:
-        hits, top1, top5 = round(line["train_top1"] * 12), round(line["eval_top1"] * 7), round(line["eval_top5"] * 7)
-        assert f"Epoch: {line['epoch']}/3, Training accuracy: {hits}/12(" in out
-        assert f"Top-1 accuracy: {top1}/7({top1 / 7:.2%}), Top-5 accuracy: {top5}/7({top5 / 7:.2%}), " in out
-        assert f"Mean loss:{line['eval_loss']:.4f}" in out
-    plotted = events(run_folder)
-    for kind, records in (("step", steps), ("epoch", epochs)):
-        for key in set(records[0]) - {"step", "epoch"}:
-            assert plotted[f"{kind}/{key}"] == [(line[kind], pytest.approx(line[key])) for line in records], key
-
-
-def test_training_figures_are_means_over_the_batches_since_the_last_record(tiny_run, monkeypatch):
-    import processor
-
-    seen, original = [], F.cross_entropy
-
-    def cross_entropy(logits, labels):
-        loss, order = original(logits, labels), np.argsort(-logits.numpy(), 1, kind="stable")
-        seen.append([loss.item(), *((order[:, :k] == labels.numpy()[:, None]).any(1).mean() for k in (1, 5))])
-        return loss
-
-    monkeypatch.setattr(processor.F, "cross_entropy", cross_entropy)
-    monkeypatch.setattr(processor, "LOG_EVERY", 2)
-    folder, argv = tiny_run
-    run(argv)
-    lines = final(folder / "work")[1]
-    steps = [[line[key] for key in ("loss", "top1", "top5")] for line in lines if "step" in line]
-    epochs = [[line[f"train_{key}"] for key in ("loss", "top1", "top5")] for line in lines if "step" not in line]
-    seen = np.array(seen).reshape(3, 3, 3)  # epoch, batch, figure
-    np.testing.assert_allclose(epochs, seen.mean(1), rtol=1e-6)
-    np.testing.assert_allclose(steps, np.stack([seen[:, :2].mean(1), seen[:, 2]], 1).reshape(6, 3), rtol=1e-6)
-
-
-def test_the_best_checkpoint_has_its_confusion_table_beside_it(tiny_run):
-    folder, argv = tiny_run
-    run(argv)
-    run_folder = final(folder / "work")[2]
-    state = read_checkpoint(run_folder / "best.pdparams")["best_state"]
-    rows = list(csv.reader((run_folder / "best_classes.csv").open(encoding="utf-8")))
-    assert rows[0][:4] == ["class", "samples", "accuracy", "drink water"] and len(rows) == 61
-    assert [[int(x) for x in row[3:]] for row in rows[1:]] == state["cm"].tolist()
-    assert [int(row[1]) for row in rows[1:]] == state["cm"].sum(1).tolist() and sum(int(row[1]) for row in rows[1:]) == 7
-    right = sum(float(row[2]) * int(row[1]) for row in rows[1:] if row[2])
-    assert right / 7 == pytest.approx(state["acc_top1"], abs=1e-3)
-
-
-def test_long_runs_say_how_much_time_is_left_and_short_ones_do_not(tiny_run, monkeypatch, capsys):
-    import processor
-
-    run(tiny_run[1])
-    assert "Time left" not in capsys.readouterr().out
-    clock = iter(range(0, 10**9, 10))  # every look at the clock is ten seconds after the one before
-    monkeypatch.setattr(processor.time, "time", lambda: next(clock))
-    run([*tiny_run[1], "--scheduler_args.cosine.max_epoch=20"])
-    left = re.findall(r"Time left: about (\d\d)d-(\d\d)h-(\d\d)m-(\d\d)s$", capsys.readouterr().out, re.M)
-    seconds = [int(d) * 86400 + int(h) * 3600 + int(m) * 60 + int(s) for d, h, m, s in left]
-    assert len(seconds) == 19 and 0 < seconds[-1] < max(seconds) / 10
 
 
 def test_debug_uses_the_first_300_samples_of_each_split(tiny_run, capsys):
