@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import networks
-from benchmarks.timing import in_turn, once, start
+from benchmarks.timing import once, one_at_a_time, several, start
 
 CLOSE = 1e-4  # of logits
 TURN = 16  # sequences of a side's turn, in batches: the first call after other sides' turns finds cold caches
+CALLS = 2  # turns that count in each process
 
 PROGRAMS = [("paddle", False), ("onnx", False), ("onnx", True)]  # kind, for one body
 
@@ -53,7 +54,7 @@ def check_equal(report, weights, programs):
 
 
 def main():
-    options, report = start(__doc__, 7, weights=(None, "checkpoint; else seeded numbers"))
+    options, report = start(__doc__, 3, weights=(None, "checkpoint; else seeded numbers"))
     batches = (1,) if options.quick else (1, 2, 4, 16)
     with tempfile.TemporaryDirectory() as folder:
         weights, checkpoint = Path(folder) / "weights.npz", Path(folder) / "weights.pdparams"
@@ -67,19 +68,21 @@ def main():
         }
         check_equal(report, weights, programs)
         sides = {("eager PyTorch", batch): (networks.infer_torch, weights, batch) for batch in batches}
-        sides |= {("our network, Paddle eager", batch): (networks.infer_ours, weights, batch) for batch in batches[:1]}
-        sides |= {("plain Paddle port", batch): (networks.infer_plain, weights, batch) for batch in batches[:1]}
         sides |= {("Paddle Inference", batch): (networks.run_program, two, "native", batch) for batch in batches[:2]}
         sides |= {("ONNX Runtime", batch): (networks.run_program, two, "onnxruntime", batch) for batch in batches[:3]}
-        sides |= {
-            ("ONNX Runtime, one body", batch): (networks.infer_program, one, "onnxruntime", batch, 1) for batch in batches[:1]
+        sides[("ONNX Runtime, one body", 1)] = (networks.infer_program, one, "onnxruntime", 1, 1)
+        others = {
+            ("our network, Paddle eager", 1): (networks.infer_ours, weights, 1),
+            ("plain Paddle port", 1): (networks.infer_plain, weights, 1),
         }
-        turns = {key: (networks.several, TURN // key[1], *side) for key, side in sides.items()}
-        taken = in_turn(turns, options.repeats)
+        taken = {}
+        for rounds, some in ((options.repeats, sides), (1, others)):
+            turns = {key: (several, TURN // key[1], *side) for key, side in some.items()}
+            taken |= one_at_a_time(turns, rounds, CALLS)
     torch, native, onnx, one_body = (
         best(report, taken, name) for name in ("eager PyTorch", "Paddle Inference", "ONNX Runtime", "ONNX Runtime, one body")
     )
-    for name in ("our network, Paddle eager", "plain Paddle port"):
+    for name, _ in others:
         best(report, taken, name)
     report.compare("inference on the CPU, two bodies, ONNX Runtime", onnx, torch, 1.8, aim=2.3)
     report.compare("the same, Paddle Inference (native)", native, torch, 1.0)

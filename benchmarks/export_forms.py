@@ -30,7 +30,7 @@ def main():
 
     import initializer
     from configs.schema import load_config
-    from model.export import JointMajorGCN, ProductGCN, _write_onnx, _write_paddle
+    from model.export import write_onnx, write_paddle, write_program
     from tools.program import open_engine
 
     class Trained(paddle.nn.Layer):
@@ -45,22 +45,21 @@ def main():
     network = initializer.build_model(config)
     network.eval()
     *shape, M = initializer.data_shape(config)
-    forms = {
-        "native": (_write_paddle, ProductGCN),
-        "onednn": (_write_paddle, ProductGCN),
-        "onnxruntime": (_write_onnx, JointMajorGCN),
-    }
-    for engine, (write, form) in forms.items():
-        layers = {
-            f"trained, {M} bodies": (Trained(network), M),
-            f"exported, {M} bodies": (form(network), M),
-            "exported, 1 body": (form(network), 1),
-        }
+    trained = Trained(network)
+    trained.eval()
+    for engine, to, write in (
+        ("native", "paddle", write_paddle),
+        ("onednn", "paddle", write_paddle),
+        ("onnxruntime", "onnx", write_onnx),
+    ):
         with tempfile.TemporaryDirectory() as folder:
             runs, times = {}, {}
-            for number, (name, (layer, bodies)) in enumerate(layers.items()):
-                layer.eval()
-                file, _ = write(layer, Path(folder) / str(number), [*shape, bodies], ["logits"])
+            forms = {
+                f"trained, {M} bodies": (M, write(trained, Path(folder) / "trained", [*shape, M], ["logits"])),
+                f"exported, {M} bodies": (M, write_program(network, to, Path(folder) / "all", [*shape, M])),
+                "exported, 1 body": (1, write_program(network, to, Path(folder) / "one", [*shape, 1])),
+            }
+            for name, (bodies, (file, _)) in forms.items():
                 x = np.random.default_rng(0).normal(0, 0.3, (1, *shape, bodies)).astype("float32")
                 runs[name], times[name] = (open_engine(file, engine, cpu_threads=1), x), []
             for _ in range(options.repeats + 1):

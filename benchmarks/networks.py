@@ -144,18 +144,6 @@ def train_torch(weights, batch, bodies):
     return run
 
 
-def several(calls, factory, *arguments):
-    """Side: so many calls of another one; the value is the last call's."""
-    run = factory(*arguments)
-
-    def turn():
-        for _ in range(calls):
-            value = run()
-        return value
-
-    return turn
-
-
 # ---------------------------------------------------------------- logits of one batch; the value are the logits
 
 

@@ -40,13 +40,10 @@ def export(weights, folder, frames, bodies, kind):
 
     def run():
         model = networks.build_ours(weights, frames=frames)
-        from model.export import JointMajorGCN, ProductGCN, _write_onnx, _write_paddle
+        from model.export import write_program
 
-        form, write = (JointMajorGCN, _write_onnx) if kind == "onnx" else (ProductGCN, _write_paddle)
-        program = form(model)
-        program.eval()
         prefix = Path(folder) / f"{kind}_{frames}_{bodies}"
-        return str(write(program, prefix, [3, 6, frames, 25, bodies], ["logits"])[0])
+        return str(write_program(model, kind, prefix, [3, 6, frames, 25, bodies])[0])
 
     return run
 

@@ -93,7 +93,7 @@ def in_turn(sides, repeats, warm_up=1):
 
 
 def one_at_a_time(sides, rounds, calls, warm_up=1):
-    """The same where memory does not hold all sides: each is started, called and ended in each round; rounds * calls count."""
+    """The same, one side alive at a time: each is started, called and ended in each round; rounds * calls count."""
     taken = {name: Taken() for name in sides}
     for _ in range(rounds):
         for name, side in sides.items():
@@ -109,6 +109,18 @@ def _call(side, taken, counts):
     taken.values.append(value)
     if counts:
         taken.seconds.append(seconds)
+
+
+def several(calls, factory, *arguments):
+    """Side: so many calls of another one; the value is the last call's."""
+    run = factory(*arguments)
+
+    def turn():
+        for _ in range(calls):
+            value = run()
+        return value
+
+    return turn
 
 
 def once(factory, *arguments):
