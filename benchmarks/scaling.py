@@ -2,7 +2,7 @@
 
     python -m benchmarks.scaling [--quick] [--output FOLDER]
 
-A file's name says what was measured on what: inference_ENGINE_fp32_CPU_CORES.csv. Each point is a median of calls in turn.
+A file's name says what was measured on what: inference_ENGINE_fp32_CPU_CORES.csv. Each point is a median of turns.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from benchmarks import networks
 from benchmarks.bench_feeder import loader, write_data_set
 from benchmarks.bench_reader import command
 from benchmarks.recordings import make_recordings
-from benchmarks.timing import environment, in_turn, once
+from benchmarks.timing import environment, in_turn, once, one_at_a_time, several
 from utils import cores
 from utils.files import replacing
 
@@ -33,6 +33,7 @@ SWEEPS = {  # what changes, the others as in BASE
 }
 BASE = {"batch": 1, "frames": 288, "bodies": 2, "threads": cores()}
 WORKERS = (1, 2)
+TURN, CALLS = 16, 2  # sequences of a side's turn, in batches; turns that count in each process
 
 
 def export(weights, folder, frames, bodies, kind):
@@ -56,12 +57,16 @@ def inference(engine, weights, folder, repeats, sweeps):
         (point["frames"], point["bodies"]): once(export, weights, folder, point["frames"], point["bodies"], kind)[1]
         for point in points.values()
     }
-    sides = {}
-    for key, point in points.items():
-        batch, frames, bodies, threads = point.values()
-        sides[key] = (networks.run_program, files[frames, bodies], name, batch, bodies, frames, threads)
-    taken = in_turn(sides, repeats)
-    return [[*key, *points[key].values(), points[key]["batch"] / median(side.seconds)] for key, side in taken.items()]
+    sides = {
+        (batch, frames, bodies, threads): (
+            *(several, max(1, TURN // batch), networks.run_program),
+            *(files[frames, bodies], name, batch, bodies, frames, threads),
+        )
+        for batch, frames, bodies, threads in (point.values() for point in points.values())
+    }
+    taken = one_at_a_time(sides, repeats, CALLS)
+    rates = {side: max(side[0], TURN) / median(of_side.seconds) for side, of_side in taken.items()}
+    return [[*key, *point.values(), rates[tuple(point.values())]] for key, point in points.items()]
 
 
 def workers(folder, repeats, files):
@@ -114,7 +119,7 @@ def plot(path, curves, worker_rows):
 
 def main():
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scaling", description=__doc__.splitlines()[0])
-    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help="fewer points and repeats: the figures mean nothing")
     parser.add_argument("--output", type=Path, default=Path(__file__).with_name("scaling"))
     options = parser.parse_args()
