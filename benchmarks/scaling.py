@@ -102,7 +102,7 @@ def plot(path, curves, worker_rows):
         for engine, rows in curves.items():
             points = [(row[1], row[-1]) for row in rows if row[0] == what]
             panel.plot(*zip(*points, strict=True), marker="o", label=engine)
-        panel.set(xlabel=what, ylabel="sequences/s", ylim=(0, None), xticks=SWEEPS[what])
+        panel.set(xlabel=what, ylabel="sequences/s", ylim=(0, 1.1 * panel.dataLim.ymax), xticks=SWEEPS[what])
         panel.set_xscale("log" if what == "batch" else "linear")
         panel.set_xticks(SWEEPS[what], [str(value) for value in SWEEPS[what]], minor=False)
         panel.minorticks_off()
@@ -110,7 +110,7 @@ def plot(path, curves, worker_rows):
     for job in dict.fromkeys(row[0] for row in worker_rows):
         points = [(row[1], row[2]) for row in worker_rows if row[0] == job]
         panels[-1].plot(*zip(*points, strict=True), marker="o", label=job)
-    panels[-1].set(xlabel="workers", ylabel="a second", ylim=(0, None), xticks=WORKERS)
+    panels[-1].set(xlabel="workers", ylabel="a second", ylim=(0, 1.3 * panels[-1].dataLim.ymax), xticks=WORKERS)
     panels[-1].legend()
     with replacing(path) as temporary:
         figure.savefig(temporary, format="svg", metadata={"Date": None})
