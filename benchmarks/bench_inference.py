@@ -11,7 +11,7 @@ from benchmarks import networks
 from benchmarks.timing import once, one_at_a_time, several, start
 
 CLOSE = 1e-4  # of logits
-TURN = 16  # sequences of a side's turn, in batches: the first call after other sides' turns finds cold caches
+TURN = 16  # sequences of a side's turn, in batches
 CALLS = 2  # turns that count in each process
 
 PROGRAMS = [("paddle", False), ("onnx", False), ("onnx", True)]  # kind, for one body

@@ -57,13 +57,11 @@ def inference(engine, weights, folder, repeats, sweeps):
         (point["frames"], point["bodies"]): once(export, weights, folder, point["frames"], point["bodies"], kind)[1]
         for point in points.values()
     }
-    sides = {
-        (batch, frames, bodies, threads): (
-            *(several, max(1, TURN // batch), networks.run_program),
-            *(files[frames, bodies], name, batch, bodies, frames, threads),
-        )
-        for batch, frames, bodies, threads in (point.values() for point in points.values())
-    }
+    sides = {}
+    for point in points.values():
+        batch, frames, bodies, threads = side = tuple(point.values())
+        run = (networks.run_program, files[frames, bodies], name, batch, bodies, frames, threads)
+        sides[side] = (several, max(1, TURN // batch), *run)
     taken = one_at_a_time(sides, repeats, CALLS)
     rates = {side: max(side[0], TURN) / median(of_side.seconds) for side, of_side in taken.items()}
     return [[*key, *point.values(), rates[tuple(point.values())]] for key, point in points.items()]
