@@ -78,7 +78,7 @@ def _describe(engine, result):
 
 
 def write_program(model, to, prefix, shape, softmax=False):
-    """(program file, number of operations) of `model` in the form of `to`, input (N, *shape); nothing is compared."""
+    """(program file, number of operations) of `model` in the form of `to`, input (N, *shape); not compared with it."""
     form, write = (ProductGCN, write_paddle) if to == "paddle" else (JointMajorGCN, write_onnx)
     program = form(model, softmax)
     program.eval()
@@ -86,7 +86,10 @@ def write_program(model, to, prefix, shape, softmax=False):
 
 
 def write_paddle(program, prefix, shape, _outputs):
-    """(program file, number of operations) of a Paddle program written to `prefix`; the batch is free."""
+    """(program file, number of operations) of `program`, written to `prefix` for Paddle; input (N, *shape), N is free.
+
+    Raises UserError where it does not fit on the disk.
+    """
     spec = [paddle.static.InputSpec([None, *shape], "float32", "x")]
     static = paddle.jit.to_static(program, input_spec=spec, full_graph=True)
     paddle.jit.save(static, str(prefix))
@@ -108,7 +111,10 @@ def _check_whole(file, size):
 
 
 def write_onnx(program, prefix, shape, outputs):
-    """(program file, number of nodes) of an ONNX program written to `prefix`, by way of a Paddle program."""
+    """(program file, number of nodes) of `program`, written to `prefix` as ONNX by way of a Paddle program.
+
+    Raises UserError where a package is missing or the disk is full.
+    """
     try:
         import onnx
         import paddle2onnx

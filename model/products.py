@@ -21,7 +21,7 @@ class ProductGCN(DeployedGCN):
     """See DeployedGCN."""
 
     def make_conv(self, weight, stride, groups):
-        """What does as `convolution` does with the array `weight` (C', C / groups, window): products, where these serve."""
+        """A layer equal to `convolution` of the array `weight` (C', C / groups, window): products, where these serve."""
         out_channels, in_channels, window = weight.shape
         if in_channels == 1 and out_channels == groups and window <= TILE and stride <= TILE:
             return BandProducts(weight[:, 0], stride)

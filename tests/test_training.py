@@ -1,6 +1,5 @@
 """The training step against golden numbers, and what surrounds it: seeds, accumulation, losses that are not finite."""
 
-
 import numpy as np
 import paddle
 import paddle.nn.functional as F
