@@ -21,8 +21,8 @@ import numpy as np
 from dataset.actions import action_names
 from dataset.features import branch_features
 from dataset.graph import Graph
-from tools.program import Program
-from tools.recordings import read_samples
+from inference.engines import Program
+from reader.recordings import read_samples
 from utils import Parser, UserError, boolean, run_command
 from utils.files import replacing
 
@@ -52,7 +52,7 @@ class Recognizer:
     """An exported program with its preprocessing: recordings in, actions out.
 
     `path` is a program file, its prefix or its folder; `engine` one of native, onednn, gpu, tensorrt, onnxruntime (None: the
-    native one for Paddle's programs, ONNX Runtime for ONNX files); further options as of tools.program.Program. Raises
+    native one for Paddle's programs, ONNX Runtime for ONNX files); further options as of inference.engines.Program. Raises
     UserError where the program can't be had or was not verified with the engine.
     """
 
@@ -259,7 +259,7 @@ def main(argv=None):
     if right:
         print(f"Infer Mean Accuracy:  {round(sum(right) / len(right), 6)}")
     if options.benchmark:
-        from tools.infer_benchmark import measure
+        from inference.benchmark import measure
 
         print("\n".join(measure(recognizer, samples)))
     return 0

@@ -14,10 +14,10 @@ from dataset.loader import Loader
 from dataset.ntu_feeder import EpochBatches, NTUFeeder, split_paths
 from model import EfficientGCN
 from model.layers import SpatialGraphConv
-from model.parts import InParts, Whole
 from reader.ntu_reader import SkeletonError, parse_name
 from reader.splits import DATA_SETS
 from scheduler.lr_schedulers import FACTORS, evaluates_after
+from training.runners import InParts, Whole
 from utils import UserError, get_logger, threads
 
 DEBUG_SAMPLES = 300

@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from configs.command_line import closing_block, next_jobs, parse_command_line, same_command
+from options.command_line import closing_block, next_jobs, parse_command_line, same_command
 from utils import UserError, drop_unused_folder, get_logger, run_command, set_up_logging, start_paddle, versions, watched
 from utils.files import make_run_folder, replacing
 
@@ -49,7 +49,7 @@ def run_of(checkpoint):
 
 def load_last(config):
     """(checkpoint, its path, run folder or None, lines to log) to resume: of -pp, else the newest usable one."""
-    from model.checkpoint import newest_checkpoint, read_checkpoint
+    from training.checkpoint import newest_checkpoint, read_checkpoint
 
     if not config.pretrained_path:
         state, path, lines = newest_checkpoint(run_folder_name(config))
@@ -90,9 +90,9 @@ def open_folder(config, folder, model, path, progress):
     import paddle
     import yaml
 
-    from configs.changes import changed_settings
-    from configs.yaml_file import read_yaml
-    from scheduler.progress import Recorder
+    from options.changes import changed_settings
+    from options.yaml_file import read_yaml
+    from training.recorder import Recorder
 
     if paddle.distributed.get_rank() > 0:
         return Recorder()
@@ -110,8 +110,8 @@ def open_folder(config, folder, model, path, progress):
 def train(config, tuned, again):
     """Train, from the start or from where a run stopped. `again`: the command line, without what to do."""
     import initializer
-    from model.checkpoint import load_optimizer, load_weights, read_checkpoint, training_state
     from processor import SUMS, Trainer
+    from training.checkpoint import load_optimizer, load_weights, read_checkpoint, training_state
 
     if config.new_head and (config.resume or not config.pretrained_path):
         raise UserError("--new_head: is for a fresh run from a checkpoint's other weights; add -pp FILE, leave out -r")
@@ -182,7 +182,7 @@ def evaluate(config, tuned, again):
 
     import initializer
     import processor
-    from model.checkpoint import load_weights, read_checkpoint
+    from training.checkpoint import load_weights, read_checkpoint
 
     state = read_checkpoint(config.pretrained_path)
     feeder = initializer.build_feeder(config, "eval")
@@ -200,7 +200,7 @@ def evaluate(config, tuned, again):
         places = {"log": folder / "log.txt", "scores": folder / "scores.npz"}
         jobs = ["-v", "-ex"]
         if config.visualize or config.report or config.save_figures:
-            from tools.report import show
+            from evaluation.report import show
 
             places |= show(config, model, feeder, scores, run_of(config.pretrained_path), folder)
             jobs = ["-ex"]
@@ -211,10 +211,10 @@ def evaluate(config, tuned, again):
 def extract(config, tuned, again):
     """-ex: export the checkpoint of -pp: beside it, or to save_inference_dir, under its name."""
     import initializer
-    from model.checkpoint import load_weights, read_checkpoint
-    from model.export import export_program
-    from tools.program import open_engine
-    from tools.record import export_record
+    from export.program import export_program
+    from export.record import export_record
+    from inference.engines import open_engine
+    from training.checkpoint import load_weights, read_checkpoint
 
     path = Path(config.pretrained_path)
     state = read_checkpoint(path)
@@ -257,7 +257,7 @@ def launch(config, argv):
 
 def main(argv=None):
     name, overrides = parse_command_line(sys.argv[1:] if argv is None else argv)
-    from configs.schema import load_config
+    from options.schema import load_config
 
     config = load_config(name, overrides)
     if config.delay_hours and not launched():

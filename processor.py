@@ -9,10 +9,10 @@ import paddle
 import paddle.nn.functional as F
 from tqdm import tqdm
 
-from dataset.scores import Scores, save_class_table
-from model import parallel
-from model.checkpoint import save_checkpoint
-from scheduler.progress import SUMS, Meter, averages, duration
+from evaluation.scores import Scores, save_class_table
+from training import collectives
+from training.checkpoint import save_checkpoint
+from training.recorder import SUMS, Meter, averages, duration
 from utils import UserError, get_logger, stop_signals
 
 LOG_EVERY = 100  # batches between lines of progress
@@ -24,7 +24,7 @@ def step_seed(*numbers):
 
 
 def evaluate(run, loader, *, amp=None, bar=False, after_batch=lambda: None):
-    """(Scores, seconds): every sample of the loader's split scored once by `run` (model/parts.py), over all ranks, in order."""
+    """(Scores, seconds): each sample of the loader's split scored once by `run` (training/runners.py), over all ranks, in order."""
     run.model.eval()
     start, classes = time.time(), run.model.classifier.fc.weight.shape[0]
     logits, labels, indices = [np.zeros((0, classes), "float32")], [np.zeros(0, "int64")], [np.zeros(0, "int64")]
@@ -38,7 +38,7 @@ def evaluate(run, loader, *, amp=None, bar=False, after_batch=lambda: None):
         right, seen = right + int((logits[-1].argmax(1) == label).sum()), seen + len(label)
         batches.set_postfix(top1=f"{right / seen:.1%}", refresh=False)
         after_batch()
-    logits, labels, indices = (parallel.gather(np.concatenate(part)) for part in (logits, labels, indices))
+    logits, labels, indices = (collectives.gather(np.concatenate(part)) for part in (logits, labels, indices))
     order = np.argsort(indices, kind="stable")
     if not np.array_equal(indices[order], np.arange(len(loader.feeder))):
         raise RuntimeError(f"evaluation scored {len(indices)} samples, the split has {len(loader.feeder)}")
@@ -102,7 +102,7 @@ class Trainer:
         self.epoch, self.progress = 0, self.fresh_progress(0.0)  # the epoch at work, from 0
         self.trained, self.signals = 0, []  # batches of this process
         self.statistics = [p for p in self.model.parameters() if p.stop_gradient]  # batch norm's running means and variances
-        parallel.broadcast(self.model.parameters())
+        collectives.broadcast(self.model.parameters())
 
     def fresh_progress(self, seconds):
         """State of an epoch of which nothing is done yet; `seconds` since the run began."""
@@ -223,11 +223,11 @@ class Trainer:
         value, count, scores = loss.item(), len(labels), Scores([], labels, logits.numpy())
         good = bool(np.isfinite(value))
         mine = [value * count, count, scores.hits(1).sum(), scores.hits(5).sum(), 0] if good else [0, 0, 0, 0, 1]
-        *sums, asked_to_stop = parallel.total([*mine, len(self.signals)])
+        *sums, asked_to_stop = collectives.total([*mine, len(self.signals)])
         if sums[-1] == 0:
             self.run.backward(self.scaler.scale(loss / self.accumulate))
             return sums, asked_to_stop
-        names = ", ".join(self.train_loader.feeder.names[i] for i in parallel.gather(indices[: 0 if good else None]))
+        names = ", ".join(self.train_loader.feeder.names[i] for i in collectives.gather(indices[: 0 if good else None]))
         place = f"epoch {self.epoch + 1}, batch {self.progress['step'] + 1}: loss is not finite; samples {names}"
         if not self.skip_nonfinite:
             raise UserError(
@@ -242,7 +242,7 @@ class Trainer:
     def update(self):
         """One optimizer step, where its batches gave gradients, and one step of the schedule."""
         if any(p.grad is not None for p in self.model.parameters()):
-            parallel.average_gradients(self.model.parameters())
+            collectives.average_gradients(self.model.parameters())
             self.scaler.step(self.optimizer)
             self.scaler.update()
             self.optimizer.clear_grad(set_to_zero=False)
@@ -267,7 +267,7 @@ class Trainer:
     def score(self, figures):
         """Score the eval split, log it, record it with the epoch's other `figures`, keep the best checkpoint."""
         get_logger().info(f"Evaluating for epoch {self.epoch + 1}/{self.max_epoch} ...")
-        parallel.broadcast(self.statistics)  # ranks saw other batches: score what rank 0 saves
+        collectives.broadcast(self.statistics)  # ranks saw other batches: score what rank 0 saves
         scores, seconds = evaluate(
             self.run, self.eval_loader, amp=self.amp, bar=self.bar, after_batch=lambda: self.signals and self.stop()
         )

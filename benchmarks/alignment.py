@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
-from configs.schema import load_config
+from options.schema import load_config
 from utils import UserError, run_command, start_paddle, versions
 from utils.files import replacing
 
@@ -94,7 +94,7 @@ def forward_rows(golden, model):
 
     from dataset.features import branch_features
     from dataset.graph import NTU
-    from dataset.scores import Scores
+    from evaluation.scores import Scores
 
     expected, data, maps, layers = load(golden, "model_xsub"), load(golden, "reader"), {}, dict(model.named_sublayers())
     stages = [key.removeprefix("shape/") for key in expected if key.startswith("shape/")]
@@ -170,7 +170,7 @@ def main():
     options = parser.parse_args()
     start_paddle()
     from initializer import build_model
-    from model.checkpoint import load_weights, read_checkpoint
+    from training.checkpoint import load_weights, read_checkpoint
 
     state = read_checkpoint(options.weights)
     model = build_model(load_config("2001", [("model_args.drop_prob", "0.0")]))

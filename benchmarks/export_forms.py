@@ -29,9 +29,9 @@ def main():
     import paddle
 
     import initializer
-    from configs.schema import load_config
-    from model.export import write_onnx, write_paddle, write_program
-    from tools.program import open_engine
+    from export.program import write_onnx, write_paddle, write_program
+    from inference.engines import open_engine
+    from options.schema import load_config
 
     class Trained(paddle.nn.Layer):
         def __init__(self, network):

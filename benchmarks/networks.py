@@ -31,7 +31,7 @@ def build_ours(weights=None, train=False, frames=FRAMES):
 
     start_paddle()
     import initializer
-    from configs.schema import load_config
+    from options.schema import load_config
 
     config = load_config("2001", [("model_args.drop_prob", "0"), ("dataset_args.ntu.num_frame", str(frames))])
     model = initializer.build_model(config)
@@ -48,7 +48,7 @@ def make_weights(path, source=None, checkpoint=None):
         model = build_ours()
         import paddle
 
-        from model.checkpoint import load_weights, read_checkpoint
+        from training.checkpoint import load_weights, read_checkpoint
 
         if source:
             load_weights(model, read_checkpoint(source), source)
@@ -83,7 +83,7 @@ def train_ours(weights, batch, bodies):
 def train_whole(weights, batch, bodies):
     """The same on the whole batch in one thread of Python."""
     model = build_ours(weights, train=True)
-    from model.parts import Whole
+    from training.runners import Whole
 
     return paddle_step(Whole(model), batch, bodies)
 
@@ -95,7 +95,7 @@ def train_plain(weights, batch, bodies):
     import paddle
 
     from benchmarks.plain.paddle_model import EfficientGCNB0
-    from model.parts import Whole
+    from training.runners import Whole
 
     class Plain(Whole):
         def __call__(self, features):
@@ -106,7 +106,7 @@ def train_plain(weights, batch, bodies):
 
 
 def paddle_step(run, batch, bodies):
-    """A function that takes one step of Momentum with a `run` of model/parts.py and returns the loss."""
+    """A function that takes one step of Momentum with a `run` of training/runners.py and returns the loss."""
     import paddle
     import paddle.nn.functional as F
 
@@ -195,7 +195,7 @@ def _logits(network, x):
 
 def run_program(path, engine, batch, bodies=2, frames=FRAMES, threads=None):
     """An exported program as it is, on a whole batch."""
-    from tools.program import find_program, open_engine
+    from inference.engines import find_program, open_engine
 
     file, _ = find_program(path, "onnx" if engine == "onnxruntime" else "paddle")
     program, x = open_engine(file, engine, cpu_threads=threads), clips(batch, bodies, frames, slots=bodies)

@@ -1,4 +1,4 @@
-"""What each part of the form for Paddle Inference (model/products.py) is worth: native engine, samples of two bodies one by one.
+"""What each part of the form for Paddle Inference (export/products.py) is worth: native engine, samples of two bodies one by one.
 
     python -m benchmarks.product_forms [--repeats 6]
 
@@ -23,10 +23,10 @@ def write_forms(weights, folder):
 
     def run():
         model = networks.build_ours(weights)
-        from model.deploy import convolution
-        from model.export import write_paddle
-        from model.joint_major import JointMajorGCN
-        from model.products import ProductGCN
+        from export.folded import convolution
+        from export.joint_major import JointMajorGCN
+        from export.products import ProductGCN
+        from export.program import write_paddle
 
         class Convolutions(ProductGCN):
             make_conv = staticmethod(convolution)

@@ -20,7 +20,7 @@ from benchmarks.timing import once
 def steps(prefix, file, repeats):
     """{step: (calls, seconds)} of naming one recording's action, `repeats` times."""
     from infer import Recognizer
-    from tools.recordings import read_samples
+    from reader.recordings import read_samples
 
     recognizer = Recognizer(prefix, "onnxruntime")
     found = {}

@@ -3,9 +3,9 @@
 import itertools
 import os
 
+from dataset.demo_motion import ACTIONS
 from reader.splits import ignored_names
 from tools.demo_data import sample_texts
-from tools.demo_motion import ACTIONS
 
 DISTINCT = 48
 FRAMES = 94  # the mean of NTU RGB+D 60

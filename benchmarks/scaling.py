@@ -41,7 +41,7 @@ def export(weights, folder, frames, bodies, kind):
 
     def run():
         model = networks.build_ours(weights, frames=frames)
-        from model.export import write_program
+        from export.program import write_program
 
         prefix = Path(folder) / f"{kind}_{frames}_{bodies}"
         return str(write_program(model, kind, prefix, [3, 6, frames, 25, bodies])[0])

@@ -11,9 +11,9 @@ import numpy as np
 
 from utils import UserError
 from utils.files import replacing_together
+from utils.pickles import load_pickle
 
 from .features import branch_features
-from .pickles import load_pickle
 
 DAMAGE = (OSError, EOFError, MemoryError, OverflowError, tokenize.TokenError)  # what NumPy raises on a damaged file
 
@@ -66,7 +66,7 @@ class SampleFile:
 def load_labels(path):
     """(names, labels, lengths), three lists of one length, of a label file; names lose any folder part.
 
-    Raises UserError where the file is anything else. Nothing in it is run (see dataset.pickles).
+    Raises UserError where the file is anything else. Nothing in it is run (see utils.pickles).
     """
     if not Path(path).is_file():
         raise UserError(f"{path}: no such file; make the data set first (python main.py -c ID -gd)")

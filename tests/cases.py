@@ -12,7 +12,7 @@ import yaml
 from attempts import COMMON, EVAL_DATA, EVAL_LABELS, EVALUATE, INFER, RUN, TRAIN, TRAIN_LABELS, Case, call, contents
 from skeleton_corpus import BAD_NAMES, malformed, skeleton_bytes
 
-from configs.schema import FOLDER
+from options.schema import FOLDER
 from utils import printable
 
 

@@ -8,15 +8,15 @@ import pytest
 
 import infer
 import initializer
-from configs.schema import load_config
 from dataset.actions import action_names
 from dataset.features import branch_features
 from dataset.graph import NTU
-from model.export import export_program
+from export.program import export_program
+from export.record import export_record
+from inference.engines import open_engine
+from options.schema import load_config
 from tests.conftest import TINY, fill
 from tests.skeleton_corpus import skeleton_bytes
-from tools.program import open_engine
-from tools.record import export_record
 from utils import run_command
 
 NAMES = [f"S001C001P001R001A{number:03}.skeleton" for number in (1, 2, 3)]

@@ -85,14 +85,14 @@ def skeleton(data):
 
 
 def pickled(data):
-    from dataset.pickles import unpickle
+    from utils.pickles import unpickle
 
     with nothing_run():
         refused(unpickle, data, "x.pkl")
 
 
 def checkpoint(data):
-    from model.checkpoint import read_checkpoint, training_state, weight_arrays
+    from training.checkpoint import read_checkpoint, training_state, weight_arrays
 
     path = _file("x.pdparams", data)
     state = refused(read_checkpoint, path)
@@ -108,7 +108,7 @@ def labels(data):
 
 
 def torch(data):
-    from tools.torch_file import load_torch
+    from utils.torch_file import load_torch
 
     refused(load_torch, _file("x.pt", data))
 
@@ -120,14 +120,14 @@ def array(data):
 
 
 def scores(data):
-    from dataset.scores import Scores
+    from evaluation.scores import Scores
 
     refused(Scores.load, _file("x.npz", data))
 
 
 def settings(data):
-    from configs import schema
-    from configs.yaml_file import read_yaml
+    from options import schema
+    from options.yaml_file import read_yaml
 
     defaults = schema.FOLDER / "defaults.yaml"  # large, and not what is tried here: read once
     with mock.patch.object(schema, "read_yaml", lambda path: _read_once(path) if path == defaults else read_yaml(path)):
@@ -136,7 +136,7 @@ def settings(data):
 
 @cache
 def _read_once(path):
-    from configs.yaml_file import read_yaml
+    from options.yaml_file import read_yaml
 
     return read_yaml(path)
 
@@ -219,7 +219,7 @@ def main():
 
     if name == "checkpoint":
         start_paddle()
-    with atheris.instrument_imports(include=["pickle", "reader", "dataset", "configs", "tools.torch_file", "model.checkpoint", "yaml"]):
+    with atheris.instrument_imports(include=["pickle", "reader", "dataset", "configs", "utils.torch_file", "training.checkpoint", "yaml"]):
         for data in seeds(TARGETS[name]):  # imports all that a target needs
             TARGETS[name](data)
     corpus = Path(_FOLDER.name, "corpus")

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from dataset.graph import NTU, Graph
-from dataset.scores import Scores
-from tools.report import gather
-from tools.saliency import Look
+from evaluation.report import gather
+from evaluation.saliency import Look
+from evaluation.scores import Scores
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update"

@@ -2,7 +2,7 @@
 
 import json
 
-from model.checkpoint import read_checkpoint
+from training.checkpoint import read_checkpoint
 
 
 def run(argv):

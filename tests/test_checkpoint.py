@@ -6,7 +6,7 @@ import numpy as np
 import paddle
 import pytest
 
-from model.checkpoint import load_optimizer, load_weights, read_checkpoint, save_checkpoint, training_state, weight_arrays
+from training.checkpoint import load_optimizer, load_weights, read_checkpoint, save_checkpoint, training_state, weight_arrays
 from utils import UserError
 
 
@@ -43,8 +43,8 @@ def test_a_second_model_in_the_process_goes_on_exactly(small_network, tmp_path, 
 
 
 def test_optimizer_state_of_the_published_checkpoint_is_found_for_every_parameter(published):
-    from configs.schema import load_config
     from initializer import build_model
+    from options.schema import load_config
 
     model = build_model(load_config("2001"))
     optimizer, _ = make(model)

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 from conftest import GOLDEN, ROOT, environment
 
-from configs.command_line import JOB, parse_command_line, same_command
-from dataset.scores import Scores
+from evaluation.scores import Scores
+from options.command_line import JOB, parse_command_line, same_command
 from utils import paint
 
 

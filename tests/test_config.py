@@ -10,10 +10,10 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from configs import schema
-from configs.schema import FOLDER, load_config
-from configs.yaml_file import read_yaml
 from main import parse_command_line
+from options import schema
+from options.schema import FOLDER, load_config
+from options.yaml_file import read_yaml
 from utils import UserError
 
 

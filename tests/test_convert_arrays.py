@@ -6,8 +6,8 @@ import sys
 import numpy as np
 import pytest
 
-from configs.schema import load_config
 from dataset.ntu_feeder import load_data, load_labels
+from options.schema import load_config
 from tests.own_data import write_source
 from tools import convert_arrays
 from utils import UserError, run_command

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from conftest import ROOT, fill
 
-from configs.schema import load_config
-from dataset.pickles import load_pickle
 from initializer import build_model
-from model.checkpoint import load_weights, read_checkpoint, weight_arrays
+from options.schema import load_config
 from tools.convert_weights import convert, main, read_weights
+from training.checkpoint import load_weights, read_checkpoint, weight_arrays
 from utils import UserError, run_command
+from utils.pickles import load_pickle
 
 pytest_plugins = ["tests.torch_saved"]
 

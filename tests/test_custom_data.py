@@ -5,12 +5,12 @@ import pytest
 import yaml
 from conftest import TINY
 
-from configs.schema import FOLDER, load_config
 from dataset.features import branch_features
 from dataset.graph import NTU, Graph
-from dataset.scores import Scores
+from evaluation.scores import Scores
 from initializer import build_feeder, build_model, class_names, data_shape, skeleton_graph
 from main import main
+from options.schema import FOLDER, load_config
 from tests.own_data import CLASSES, write_source
 from tools import convert_arrays
 from utils import UserError

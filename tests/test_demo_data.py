@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dataset.demo_motion import ACTIONS, PAIRS
 from tools.demo_data import write_demo
-from tools.demo_motion import ACTIONS, PAIRS
 
 ROOT = Path(__file__).parents[1]
 NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})\.skeleton")

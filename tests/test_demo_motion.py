@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from test_demo_data import BONES, HEAD, LEFT_FOOT, LEFT_HAND, RIGHT_FOOT, RIGHT_HAND, distance
 
-from tools.demo_motion import ACTIONS, PAIRS, draw_body, perform
+from dataset.demo_motion import ACTIONS, PAIRS, draw_body, perform
 
 
 def people(seed, left_handed=False):

@@ -11,8 +11,8 @@ import yaml
 from conftest import ROOT, environment
 
 import infer
-from configs.command_line import parse_command_line
-from configs.schema import FOLDER, Config, load_config
+from options.command_line import parse_command_line
+from options.schema import FOLDER, Config, load_config
 from tools.config_page import page
 from utils import VERSION
 

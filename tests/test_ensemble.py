@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from dataset.scores import Scores
+from evaluation.scores import Scores
 from tools.ensemble import combine, main
 from utils import UserError, run_command
 

@@ -10,14 +10,14 @@ import pytest
 import yaml
 
 import initializer
-from configs.schema import load_config
 from dataset.actions import action_names
 from dataset.features import branch_features
 from dataset.graph import NTU
-from model.checkpoint import load_weights, read_checkpoint
-from model.export import export_program
+from export.program import export_program
+from inference.engines import Program, open_engine
+from options.schema import load_config
 from tests.conftest import ROOT, environment, fill
-from tools.program import Program, open_engine
+from training.checkpoint import load_weights, read_checkpoint
 from utils import UserError
 
 RECORD = {
@@ -268,12 +268,12 @@ def test_an_export_killed_while_it_is_put_in_place_is_never_run_as_a_mixture(tmp
 
 
 def test_the_exporter_knows_nothing_of_infer(tmp_path):
-    code = "import sys, model.export; sys.exit(any(name.split('.')[0] in ('infer', 'tools', 'reader') for name in sys.modules))"
+    code = "import sys, export.program; sys.exit(any(name.split('.')[0] in ('infer', 'tools', 'reader') for name in sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], check=False, cwd=ROOT, env=environment()).returncode == 0
 
 
 def test_a_record_tells_where_the_program_comes_from(tmp_path):
-    from tools.record import export_record, sha256
+    from export.record import export_record, sha256
 
     path = tmp_path / "best.pdparams"
     path.write_bytes(b"weights")

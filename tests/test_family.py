@@ -8,8 +8,8 @@ import paddle
 import pytest
 from conftest import GOLDEN, ROOT
 
-from configs.schema import load_config
 from initializer import build_model, data_shape
+from options.schema import load_config
 from tools.model_info import PUBLISHED, count, page, parameters
 
 DATA_SETS = ["ntu-xsub", "ntu-xview", "ntu-xsub120", "ntu-xset120"]

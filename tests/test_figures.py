@@ -8,8 +8,8 @@ import numpy as np
 import paddle.nn.functional as F
 import pytest
 
-from model.checkpoint import read_checkpoint
 from tests.runs import final, run
+from training.checkpoint import read_checkpoint
 
 
 def events(folder):

@@ -11,13 +11,13 @@ import pytest
 import infer
 from dataset.features import branch_features
 from dataset.graph import NTU, Graph
-from model.export import export_program
+from export.program import export_program
+from inference.engines import open_engine
 from reader.ntu_reader import layout, read_sample, read_skeleton, select_bodies
 from reader.transformer import view_normalise
 from tests.conftest import ROOT, environment
 from tests.exported import NAMES, linear_network, live_logits, probabilities, run
 from tests.skeleton_corpus import skeleton_bytes
-from tools.program import open_engine
 from utils import UserError
 
 pytest_plugins = ["tests.exported"]

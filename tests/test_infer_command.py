@@ -14,7 +14,7 @@ import pytest
 
 import infer
 import initializer
-from configs.schema import load_config
+from options.schema import load_config
 from tests.conftest import GOLDEN, ROOT, environment
 from tests.exported import NAMES, export, live_logits, probabilities, run
 from tests.skeleton_corpus import skeleton_bytes
@@ -202,7 +202,7 @@ def test_a_damaged_program_is_one_clear_line(exports, recordings, tmp_path, caps
 
 
 def test_published_weights_recognise_golden_recordings_alike_on_every_engine(tmp_path, golden, published):
-    from model.checkpoint import load_weights, read_checkpoint
+    from training.checkpoint import load_weights, read_checkpoint
 
     config = load_config("2001")
     network = initializer.build_model(config)

@@ -6,13 +6,13 @@ import paddle.nn.functional as F
 import pytest
 from conftest import GOLDEN
 
-from configs.schema import load_config
 from initializer import build_model
 from model import EfficientGCN
 from model.attentions import ATTENTIONS, SpatioTemporalJointAttention
-from model.checkpoint import load_weights, read_checkpoint
 from model.layers import TEMPORAL_LAYERS, ConvBN, SpatialGraphConv, conv_bn
 from model.nets import scale_blocks
+from options.schema import load_config
+from training.checkpoint import load_weights, read_checkpoint
 
 
 @pytest.fixture(scope="module")

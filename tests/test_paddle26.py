@@ -26,8 +26,8 @@ FIXED_BATCH = """
 import sys, utils
 utils.start_paddle()
 import paddle, initializer
-from configs.schema import load_config
-from model.checkpoint import load_weights, read_checkpoint
+from options.schema import load_config
+from training.checkpoint import load_weights, read_checkpoint
 
 network = initializer.build_model(load_config("2001"))
 load_weights(network, read_checkpoint(sys.argv[1]), sys.argv[1])

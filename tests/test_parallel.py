@@ -17,9 +17,9 @@ import paddle.nn.functional as F
 import pytest
 from conftest import ROOT, TINY, environment, write_split
 
-from configs.command_line import parse_command_line
-from configs.schema import load_config
-from model.checkpoint import read_checkpoint
+from options.command_line import parse_command_line
+from options.schema import load_config
+from training.checkpoint import read_checkpoint
 
 # main.py, with its gradients written down where the processes have just exchanged them, and a process that may be killed.
 SCRIPT = """
@@ -28,8 +28,8 @@ import numpy as np
 from utils import run_command, start_paddle
 start_paddle()
 import main
-from model import parallel
-original, rank, steps = parallel.average_gradients, os.environ["PADDLE_TRAINER_ID"], []
+from training import collectives
+original, rank, steps = collectives.average_gradients, os.environ["PADDLE_TRAINER_ID"], []
 
 def average_gradients(parameters):
     steps.append(1)
@@ -39,7 +39,7 @@ def average_gradients(parameters):
     if len(steps) == 1:
         np.savez(os.environ["GRADIENTS"] + rank, *[p.grad.numpy() for p in parameters if p.grad is not None])
 
-parallel.average_gradients = average_gradients
+collectives.average_gradients = average_gradients
 sys.exit(run_command(main.main))
 """
 

@@ -10,18 +10,18 @@ import pytest
 from conftest import small
 
 from main import main
-from model import parts
-from model.checkpoint import read_checkpoint
-from model.parts import InParts, Whole, divide
 from processor import Trainer
+from training import runners
+from training.checkpoint import read_checkpoint
+from training.runners import InParts, Whole, divide
 from utils import cores, threads
 
 
 @pytest.fixture(autouse=True)
 def small_parts_too(monkeypatch):
     """Batches as small as these would run whole."""
-    monkeypatch.setattr(parts, "SMALLEST_PART", 1)
-    monkeypatch.setattr(parts, "SMALLEST_SAVING", 1)
+    monkeypatch.setattr(runners, "SMALLEST_PART", 1)
+    monkeypatch.setattr(runners, "SMALLEST_SAVING", 1)
 
 
 def features(bodies, seed=0):
@@ -129,14 +129,14 @@ def test_an_error_in_one_part_ends_all_and_is_the_one_that_is_raised(when, monke
     run, x = InParts(small(), 2), features([2, 2])
     run.model.train()
     loss = run(x).sum()
-    original = parts.Together.exchange
+    original = runners.Together.exchange
 
     def exchange(self, part, told):
         if part == 1:
             raise MemoryError("no room")
         return original(self, part, told)
 
-    monkeypatch.setattr(parts.Together, "exchange", exchange)
+    monkeypatch.setattr(runners.Together, "exchange", exchange)
     with pytest.raises((MemoryError, OSError), match="no room"):
         run(x) if when == "forward" else run.backward(loss)
     monkeypatch.undo()
@@ -148,8 +148,8 @@ def test_a_run_in_parts_ends_as_a_whole_one_and_resumes_to_the_same_bits(tiny_ru
     folder, argv = tiny_run
 
     def weights(name, smallest, *more):
-        monkeypatch.setattr(parts, "SMALLEST_PART", smallest)
-        monkeypatch.setattr(parts, "SMALLEST_SAVING", smallest)
+        monkeypatch.setattr(runners, "SMALLEST_PART", smallest)
+        monkeypatch.setattr(runners, "SMALLEST_SAVING", smallest)
         assert main([*argv, "--model_args.drop_prob=0", f"--work_dir={folder / name}", *more]) == 0
         return {key: value[1] for key, value in read_checkpoint(folder / name / "model.pdparams")["model"].items()}
 

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 from hostile_pickles import call, hostile_pickles, raw, text, whole
 
-from dataset import pickles
-from dataset.pickles import load_pickle, unpickle
-from utils import UserError
+from utils import UserError, pickles
+from utils.pickles import load_pickle, unpickle
 
 
 def pickled(tmp_path, value, protocol=4):

@@ -1,4 +1,4 @@
-"""Convolutions as matrix products (model/products.py) against sums written out here."""
+"""Convolutions as matrix products (export/products.py) against sums written out here."""
 
 import subprocess
 import sys
@@ -8,9 +8,9 @@ import numpy as np
 import paddle
 import pytest
 
-from model.export import write_program
-from model.products import BandProducts, ProductGCN, TapProducts
-from tools.program import open_engine
+from export.products import BandProducts, ProductGCN, TapProducts
+from export.program import write_program
+from inference.engines import open_engine
 
 
 def summed(x, weight, stride):

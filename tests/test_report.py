@@ -11,11 +11,11 @@ import pytest
 from conftest import GOLDEN, ROOT, environment
 
 from dataset.graph import NTU, Graph
-from dataset.scores import Scores, top_confusions
+from evaluation.figures import save_figures
+from evaluation.report import MISSING, choose_samples, describe_sample, read_curves, write_page
+from evaluation.saliency import attention_maps, look, viewer_axes
+from evaluation.scores import Scores, top_confusions
 from tests.pages import HOSTILE, TWO_D, make_data, make_look, make_scores
-from tools.figures import save_figures
-from tools.report import MISSING, choose_samples, describe_sample, read_curves, write_page
-from tools.saliency import attention_maps, look, viewer_axes
 from utils import UserError
 
 pytest_plugins = ["tests.pages"]

@@ -9,8 +9,8 @@ import re
 import pytest
 
 from dataset.graph import NTU
+from evaluation.report import choose_samples, write_page
 from tests.pages import HOSTILE, TWO_D, make_data, make_look, make_scores, until
-from tools.report import choose_samples, write_page
 
 pytest_plugins = ["tests.pages"]
 

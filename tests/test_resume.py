@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from conftest import ROOT, TINY, environment
 
-from model.checkpoint import read_checkpoint
 from tests.runs import run, run_folder
+from training.checkpoint import read_checkpoint
 from utils import UserError
 
 # Runs commands in forks of one process that has imported everything, so that a run costs a second and not five. A fork kills
@@ -21,9 +21,9 @@ import json, os, signal, sys
 from collections import Counter
 from utils import run_command, start_paddle
 start_paddle()
-import configs.schema, initializer, main, paddle.framework.io, processor, scheduler.progress, tensorboardX
+import options.schema, initializer, main, paddle.framework.io, processor, training.recorder, tensorboardX
 FILES = {module.__file__: module.__name__.split(".")[-1] for module in (
-    processor, scheduler.progress, sys.modules["model.checkpoint"], sys.modules["dataset.scores"], sys.modules["utils"],
+    processor, training.recorder, sys.modules["training.checkpoint"], sys.modules["evaluation.scores"], sys.modules["utils"],
     paddle.framework.io)}
 processor.LOG_EVERY = 2
 

@@ -37,7 +37,7 @@ def test_step(step, expected):
 
 
 def test_the_published_checkpoint_s_rate_follows_from_its_step(published):
-    from model.checkpoint import read_checkpoint
+    from training.checkpoint import read_checkpoint
 
     saved = read_checkpoint(published)["scheduler"]
     assert saved["last_epoch"] == 69 * 2505

@@ -5,7 +5,7 @@ import paddle
 import paddle.nn.functional as F
 import pytest
 
-from dataset.scores import Scores
+from evaluation.scores import Scores
 
 
 def scores():

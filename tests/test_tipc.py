@@ -12,7 +12,7 @@ from conftest import ROOT
 
 import infer
 import main
-from configs.schema import load_config
+from options.schema import load_config
 from tests.tipc import INNER, LITE, ONNX, STATUS, WHOLE, X_SUB, X_VIEW, epochs_of, is_one_error_line
 
 pytest_plugins = ["tests.tipc"]

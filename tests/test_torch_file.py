@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from tools.convert_weights import read_weights
-from tools.torch_file import load_torch
 from utils import UserError
+from utils.torch_file import load_torch
 
 pytest_plugins = ["tests.torch_saved"]
 

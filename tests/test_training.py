@@ -6,12 +6,12 @@ import paddle.nn.functional as F
 import pytest
 from conftest import write_split
 
-from configs.schema import load_config
 from initializer import build_model, build_optimizer
-from model.checkpoint import load_weights, read_checkpoint
-from model.parts import InParts, Whole
+from options.schema import load_config
 from processor import step_seed
 from tests.runs import final, run
+from training.checkpoint import load_weights, read_checkpoint
+from training.runners import InParts, Whole
 from utils import UserError
 
 

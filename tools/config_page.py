@@ -8,14 +8,14 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from configs.command_line import make_parser
-from configs.schema import FOLDER, Config
+from options.command_line import make_parser
+from options.schema import FOLDER, Config
 from utils import run_command
 from utils.files import replacing
 
 PAGE = """# Configuration
 
-Made from [defaults.yaml](../configs/defaults.yaml) and [schema.py](../configs/schema.py) by
+Made from [defaults.yaml](../configs/defaults.yaml) and [schema.py](../options/schema.py) by
 `python tools/config_page.py docs/configuration.md` (`make docs`).
 
 A run's settings are the defaults, then the file that `-c` names, then the command line, where every key is an option:

@@ -14,10 +14,10 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from configs.schema import DATASETS, load_config
 from dataset.actions import read_names
 from dataset.graph import NTU
 from dataset.ntu_feeder import DAMAGE, split_paths, write_split
+from options.schema import DATASETS, load_config
 from reader.splits import SPLITS
 from utils import Parser, UserError, run_command
 from utils.files import read_bytes, replacing_folder

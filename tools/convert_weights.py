@@ -15,11 +15,11 @@ from safetensors.numpy import load_file, save
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from configs.schema import load_config
-from dataset.pickles import load_pickle
-from tools.torch_file import Tensor, load_torch
+from options.schema import load_config
 from utils import Parser, UserError, printable, run_command, start_paddle
 from utils.files import replacing
+from utils.pickles import load_pickle
+from utils.torch_file import Tensor, load_torch
 
 HOLDERS = ("model", "state_dict", "model_state_dict", "net", "network")  # keys under which files keep their weights
 WRAPPERS = {"module", "model", "net", "network", "backbone", "_layers"}  # what wrappers put before names
@@ -101,7 +101,7 @@ def convert(source, target, config, report=print):
     import paddle
 
     from initializer import build_model
-    from model.checkpoint import load_weights
+    from training.checkpoint import load_weights
 
     model = build_model(config)
     ours = model.state_dict()

@@ -11,7 +11,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tools.demo_motion import ACTIONS, PARENT, Clip, draw_body, drift, joints, perform, turn
+from dataset.demo_motion import ACTIONS, PARENT, Clip, draw_body, drift, joints, perform, turn
 from utils import Parser, UserError, run_command
 from utils.files import replacing
 

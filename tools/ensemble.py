@@ -11,7 +11,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from dataset.scores import Scores
+from evaluation.scores import Scores
 from utils import Parser, UserError, run_command
 
 

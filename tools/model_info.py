@@ -9,7 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from configs.schema import FOLDER, load_config
+from options.schema import FOLDER, load_config
 from utils import run_command, start_paddle
 from utils.files import replacing
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from dataset.scores import top_confusions
+from evaluation.saliency import look
+from evaluation.scores import top_confusions
 from initializer import class_names
-from tools.saliency import look
 from utils import UserError, printable, versions
 from utils.files import replacing
 
-ASSETS = Path(__file__).with_name("report_assets")
+ASSETS = Path(__file__).with_name("assets")
 CONFUSIONS = 20  # listed on the page
 MISSING = 9999  # in place of a coordinate that is not there
 
@@ -160,6 +160,6 @@ def show(config, model, feeder, scores, run, folder):
     write_page(page, data)
     if not config.save_figures:
         return {"report": page}
-    from tools.figures import save_figures
+    from evaluation.figures import save_figures
 
     return {"report": page, "figures": save_figures(Path(config.save_figures), data, looks, classes, feeder.graph)}

@@ -10,9 +10,10 @@ import paddle
 import paddle.nn.functional as F
 from paddle import nn
 
-from .attentions import SpatioTemporalJointAttention
-from .deploy import DeployedGCN, constant, convolution, graph_constants, offset
-from .layers import average
+from model.attentions import SpatioTemporalJointAttention
+from model.layers import average
+
+from .folded import DeployedGCN, constant, convolution, graph_constants, offset
 
 
 class JointMajorGCN(DeployedGCN):

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import paddle
 
-from dataset.pickles import load_pickle
 from utils import UserError
 from utils.files import replacing
+from utils.pickles import load_pickle
 
 STATES = {"Momentum": {"velocity_0"}, "Adam": {"moment1_0", "moment2_0", "beta1_pow_acc_0", "beta2_pow_acc_0"}}
 MASTER = "fp32_master_0"  # Paddle's name for the float32 copy of a parameter that is kept in 16 bits

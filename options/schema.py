@@ -13,7 +13,7 @@ from .fields import Count, Positive, Section, Text
 from .skeleton import Skeleton, read_skeleton
 from .yaml_file import parse_yaml, read_yaml
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parents[1] / "configs"
 DATASETS = ("ntu-xsub", "ntu-xview", "ntu-xsub120", "ntu-xset120")
 
 

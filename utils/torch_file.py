@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dataset.pickles import unpickle
 from utils import UserError
 from utils.files import read_bytes
+from utils.pickles import unpickle
 
 _DTYPES = {
     "Float": "<f4", "Double": "<f8", "Half": "<f2", "Long": "<i8", "Int": "<i4", "Short": "<i2", "Char": "i1", "Byte": "u1",

@@ -10,9 +10,9 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
-from configs.fields import Count, Positive, Section, Text
-from configs.yaml_file import read_yaml
 from dataset.graph import NTU
+from options.fields import Count, Positive, Section, Text
+from options.yaml_file import read_yaml
 from utils import UserError
 
 

@@ -12,8 +12,8 @@ import paddle
 import paddle.nn.functional as F
 from paddle import nn
 
-from .attentions import AttentionLayer
-from .layers import SpatialGraphLayer
+from model.attentions import AttentionLayer
+from model.layers import SpatialGraphLayer
 
 
 class DeployedGCN(nn.Layer):

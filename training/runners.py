@@ -11,7 +11,7 @@ import paddle.nn.functional as F
 from paddle import nn
 from paddle.autograd import PyLayer
 
-from .layers import BatchNorm
+from model.layers import BatchNorm
 
 # Each part has its own Python work to do, and of Python one thread runs at a time. Measured at 32, 72 and 288 frames, 2 threads:
 MOST_PARTS = 8

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tools.record import preprocessing, read_record
+from export.record import preprocessing, read_record
 from utils import UserError, cores, start_paddle
 
 KINDS = {".json": "paddle", ".pdmodel": "paddle", ".onnx": "onnx"}  # of programs, by the file's name

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from .fields import Section, Text
 from .yaml_file import read_yaml
 
-FOLDER = Path(__file__).parent / "graphs"
+FOLDER = Path(__file__).parents[1] / "configs" / "graphs"
 
 
 class Skeleton(Section):
