@@ -25,8 +25,10 @@ from tqdm import tqdm
 from reader.ntu_reader import MAX_FRAMES, NUM_AXES, NUM_BODIES, NUM_JOINTS, SkeletonError, parse_name, read_sample
 from reader.splits import DATA_SETS, SPLITS, ignored_names
 from reader.transformer import view_normalise
-from utils import UserError, cores, get_logger, printable
+from utils.errors import UserError, printable
 from utils.files import replacing, replacing_folder
+from utils.log import get_logger
+from utils.process import cores
 
 SAMPLE_SHAPE = (NUM_AXES, MAX_FRAMES, NUM_JOINTS, NUM_BODIES)
 SAMPLE_BYTES = 4 * math.prod(SAMPLE_SHAPE)

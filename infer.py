@@ -23,8 +23,10 @@ from dataset.features import branch_features
 from dataset.graph import Graph
 from inference.engines import Program
 from reader.recordings import read_samples
-from utils import Parser, UserError, boolean, run_command
+from utils.errors import UserError
 from utils.files import replacing
+from utils.process import run_command
+from utils.terminal import Parser, boolean
 
 FRAMES_PER_SECOND = 30  # of NTU RGB+D's sensor
 

@@ -18,7 +18,9 @@ from reader.ntu_reader import SkeletonError, parse_name
 from reader.splits import DATA_SETS
 from scheduler.lr_schedulers import FACTORS, evaluates_after
 from training.runners import InParts, Whole
-from utils import UserError, get_logger, threads
+from utils.errors import UserError
+from utils.log import get_logger
+from utils.process import threads
 
 DEBUG_SAMPLES = 300
 RECIPE_BATCH = 16  # samples a step that the learning rates of the recipe are for

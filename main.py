@@ -8,8 +8,11 @@ import time
 from pathlib import Path
 
 from options.command_line import closing_block, next_jobs, parse_command_line, same_command
-from utils import UserError, drop_unused_folder, get_logger, run_command, set_up_logging, start_paddle, versions, watched
+from utils.errors import UserError
 from utils.files import make_run_folder, replacing
+from utils.log import drop_unused_folder, get_logger, set_up_logging
+from utils.process import run_command, start_paddle, versions
+from utils.terminal import watched
 
 
 def generate_or_check(config):

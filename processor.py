@@ -13,7 +13,9 @@ from evaluation.scores import Scores, save_class_table
 from training import collectives
 from training.checkpoint import save_checkpoint
 from training.recorder import SUMS, Meter, averages, duration
-from utils import UserError, get_logger, stop_signals
+from utils.errors import UserError
+from utils.log import get_logger
+from utils.process import stop_signals
 
 LOG_EVERY = 100  # batches between lines of progress
 
@@ -24,7 +26,7 @@ def step_seed(*numbers):
 
 
 def evaluate(run, loader, *, amp=None, bar=False, after_batch=lambda: None):
-    """(Scores, seconds): each sample of the loader's split scored once by `run` (training/runners.py), over all ranks, in order."""
+    """(Scores, seconds): every sample of the split scored once by `run` (training/runners.py), over all ranks, in order."""
     run.model.eval()
     start, classes = time.time(), run.model.classifier.fc.weight.shape[0]
     logits, labels, indices = [np.zeros((0, classes), "float32")], [np.zeros(0, "int64")], [np.zeros(0, "int64")]

@@ -13,8 +13,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 
 from options.schema import load_config
-from utils import UserError, run_command, start_paddle, versions
+from utils.errors import UserError
 from utils.files import replacing
+from utils.process import run_command, start_paddle, versions
 
 STEPS_PER_EPOCH = 2505  # of the published x-sub run: 40,091 samples in batches of 16, the last partial one dropped
 FRAMES = 288

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 
-from utils import start_paddle
+from utils.process import start_paddle
 
 
 def main():

@@ -11,7 +11,7 @@ import time
 from statistics import median
 
 from dataset.graph import NTU
-from utils import start_paddle
+from utils.process import start_paddle
 
 SHAPES = ((6, 64, 288), (64, 48, 288), (48, 32, 288), (96, 64, 288), (64, 128, 144))  # channels in and out, frames
 

@@ -27,7 +27,7 @@ def labels(batch):
 
 def build_ours(weights=None, train=False, frames=FRAMES):
     """Our network of configuration 2001 without dropout, so that losses can be compared."""
-    from utils import start_paddle
+    from utils.process import start_paddle
 
     start_paddle()
     import initializer
@@ -89,7 +89,7 @@ def train_whole(weights, batch, bodies):
 
 
 def train_plain(weights, batch, bodies):
-    from utils import start_paddle
+    from utils.process import start_paddle
 
     start_paddle()
     import paddle
@@ -163,7 +163,7 @@ def infer_torch(weights, batch, bodies=2, frames=FRAMES):
 
 
 def infer_plain(weights, batch, bodies=2, frames=FRAMES):
-    from utils import start_paddle
+    from utils.process import start_paddle
 
     start_paddle()
     import paddle

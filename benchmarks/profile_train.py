@@ -7,7 +7,7 @@ import argparse
 import sys
 
 from benchmarks import networks
-from utils import start_paddle
+from utils.process import start_paddle
 
 KERNEL, OUTSIDE = " kernel launch", "outside kernels: Python, autograd, allocation"
 

@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 
 from benchmarks.timing import environment, read_report
-from utils import cores
 from utils.files import replacing
+from utils.process import cores
 
 PROGRAMS = ("reader", "feeder", "training", "inference", "startup")
 PACKAGES = ("paddlepaddle", "torch", "onnxruntime", "numpy", "pysimdjson")

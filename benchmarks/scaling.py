@@ -21,8 +21,8 @@ from benchmarks.bench_feeder import loader, write_data_set
 from benchmarks.bench_reader import command
 from benchmarks.recordings import make_recordings
 from benchmarks.timing import environment, in_turn, once, one_at_a_time, several
-from utils import cores
 from utils.files import replacing
+from utils.process import cores
 
 ENGINES = {"paddle-native": ("paddle", "native"), "onnxruntime": ("onnx", "onnxruntime")}
 SWEEPS = {  # what changes, the others as in BASE

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
 
-from utils import cores
+from utils.process import cores
 
 PAUSE = 0.3  # seconds before each measurement: threads of the side before stop spinning
 

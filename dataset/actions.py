@@ -3,7 +3,7 @@
 from collections import Counter
 from pathlib import Path
 
-from utils import UserError
+from utils.errors import UserError
 from utils.files import read_bytes
 
 LARGEST = 1 << 20  # bytes of a file of names

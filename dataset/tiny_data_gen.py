@@ -11,8 +11,10 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from dataset.ntu_feeder import SampleFile, load_labels, split_paths, write_split
-from utils import Parser, UserError, boolean, run_command
+from utils.errors import UserError
 from utils.files import replacing
+from utils.process import run_command
+from utils.terminal import Parser, boolean
 
 MARK = "tiny.txt"  # stands in the folders that this command made, and only there does it replace files
 SPLITS = {"train": ("train", "eval"), "eval": ("eval",)}

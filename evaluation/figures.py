@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from utils import UserError, get_logger
+from utils.errors import UserError
 from utils.files import replacing
+from utils.log import get_logger
 
 WIDTH = 7.0  # inches, both columns of a two-column page
 MOST_NAMED = 80  # classes whose names fit along a side

@@ -12,8 +12,9 @@ import numpy as np
 from evaluation.saliency import look
 from evaluation.scores import top_confusions
 from initializer import class_names
-from utils import UserError, printable, versions
+from utils.errors import UserError, printable
 from utils.files import replacing
+from utils.process import versions
 
 ASSETS = Path(__file__).with_name("assets")
 CONFUSIONS = 20  # listed on the page

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from utils import UserError
+from utils.errors import UserError
 from utils.files import read_bytes, replacing
 
 LARGEST = 1 << 30  # bytes of a score file, unpacked

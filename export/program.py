@@ -10,7 +10,7 @@ import numpy as np
 import paddle
 import yaml
 
-from utils import UserError
+from utils.errors import UserError
 from utils.files import replacing_together
 
 from .joint_major import JointMajorGCN

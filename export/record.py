@@ -13,7 +13,7 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 from dataset.graph import NTU
 from options.fields import Count, Positive, Section, Text
 from options.yaml_file import read_yaml
-from utils import UserError
+from utils.errors import UserError
 
 
 class _Part(Section):

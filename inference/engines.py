@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from export.record import preprocessing, read_record
-from utils import UserError, cores, start_paddle
+from utils.errors import UserError
+from utils.process import cores, start_paddle
 
 KINDS = {".json": "paddle", ".pdmodel": "paddle", ".onnx": "onnx"}  # of programs, by the file's name
 ENGINES = {  # kind of program, precisions; an export is decided by the first of each kind

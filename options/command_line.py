@@ -3,7 +3,9 @@
 import argparse
 import shlex
 
-from utils import VERSION, Parser, UserError, paint
+from utils import VERSION
+from utils.errors import UserError
+from utils.terminal import Parser, paint
 
 DESCRIPTION = "EfficientGCN on PaddlePaddle: one command for data, training, evaluation and export."
 EXAMPLES = """examples:

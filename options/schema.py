@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
-from utils import UserError, printable
+from utils.errors import UserError, printable
 
 from .fields import Count, Positive, Section, Text
 from .skeleton import Skeleton, read_skeleton

@@ -4,7 +4,7 @@ import re
 
 import yaml
 
-from utils import UserError
+from utils.errors import UserError
 from utils.files import read_bytes
 
 LARGEST = 1 << 20  # bytes of a YAML file

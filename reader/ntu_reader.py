@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import simdjson
 
-from utils import printable
+from utils.errors import printable
 
 MAX_BODIES, NUM_BODIES, NUM_JOINTS, NUM_AXES = 4, 2, 25, 3
 MAX_FRAMES = 300  # the longest recording that a data set holds, and the frames of a sample

@@ -8,7 +8,7 @@ import numpy as np
 from dataset.ntu_feeder import load_data, load_labels
 from reader.ntu_reader import MAX_FRAMES, SkeletonError, layout, printable, read_skeleton, select_bodies
 from reader.transformer import view_normalise
-from utils import UserError
+from utils.errors import UserError
 
 
 @dataclass

@@ -15,7 +15,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from utils import Parser, UserError, run_command
+from utils.errors import UserError
+from utils.process import run_command
+from utils.terminal import Parser
 
 PRECISION = re.compile(r"fp32|fp16|int8")
 

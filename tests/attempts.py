@@ -16,7 +16,7 @@ import yaml
 from conftest import TINY, write_split
 from skeleton_corpus import skeleton_bytes
 
-from utils import run_command
+from utils.process import run_command
 
 PROGRAMS = {  # name: module that has `main()`
     "main.py": "main", "infer.py": "infer", "ensemble.py": "tools.ensemble", "convert_weights.py": "tools.convert_weights",

@@ -13,7 +13,7 @@ from attempts import COMMON, EVAL_DATA, EVAL_LABELS, EVALUATE, INFER, RUN, TRAIN
 from skeleton_corpus import BAD_NAMES, malformed, skeleton_bytes
 
 from options.schema import FOLDER
-from utils import printable
+from utils.errors import printable
 
 
 def cases():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from utils import start_paddle
+from utils.process import start_paddle
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"

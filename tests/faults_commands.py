@@ -11,7 +11,7 @@ from faults import SIGNALS, Ended, Trial, kill, run, start, wrong
 from faults_generation import write_raw
 
 from tests.raw_folders import contents as file_contents
-from utils import set_up_logging
+from utils.log import set_up_logging
 
 
 class Replacement:

@@ -51,7 +51,7 @@ sys.addaudithook(_watch)
 
 def refused(read, *arguments):
     """What `read` returns, None where it refuses its file in one printable line."""
-    from utils import UserError, printable
+    from utils.errors import UserError, printable
 
     try:
         return read(*arguments)
@@ -215,11 +215,11 @@ def main():
         return 2
     import atheris
 
-    from utils import start_paddle
+    from utils.process import start_paddle
 
     if name == "checkpoint":
         start_paddle()
-    with atheris.instrument_imports(include=["pickle", "reader", "dataset", "configs", "utils.torch_file", "training.checkpoint", "yaml"]):
+    with atheris.instrument_imports(include=["pickle", "reader", "dataset", "options", "utils", "training.checkpoint", "yaml"]):
         for data in seeds(TARGETS[name]):  # imports all that a target needs
             TARGETS[name](data)
     corpus = Path(_FOLDER.name, "corpus")

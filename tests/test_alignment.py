@@ -8,7 +8,7 @@ import pytest
 from conftest import GOLDEN
 
 from benchmarks import alignment
-from utils import UserError
+from utils.errors import UserError
 
 
 def test_differences_are_the_largest_and_relative_to_the_largest_published_value():

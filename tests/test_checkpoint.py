@@ -7,7 +7,7 @@ import paddle
 import pytest
 
 from training.checkpoint import load_optimizer, load_weights, read_checkpoint, save_checkpoint, training_state, weight_arrays
-from utils import UserError
+from utils.errors import UserError
 
 
 def step(model, optimizer, seed):

@@ -19,7 +19,7 @@ from conftest import GOLDEN, ROOT, environment
 
 from evaluation.scores import Scores
 from options.command_line import JOB, parse_command_line, same_command
-from utils import paint
+from utils.terminal import paint
 
 
 def command(*argv, cwd=ROOT):

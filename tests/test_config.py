@@ -14,7 +14,7 @@ from main import parse_command_line
 from options import schema
 from options.schema import FOLDER, load_config
 from options.yaml_file import read_yaml
-from utils import UserError
+from utils.errors import UserError
 
 
 def test_2001_is_the_published_setting():

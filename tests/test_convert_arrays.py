@@ -10,7 +10,8 @@ from dataset.ntu_feeder import load_data, load_labels
 from options.schema import load_config
 from tests.own_data import write_source
 from tools import convert_arrays
-from utils import UserError, run_command
+from utils.errors import UserError
+from utils.process import run_command
 
 pytest_plugins = ["tests.own_data"]
 

@@ -13,8 +13,9 @@ from initializer import build_model
 from options.schema import load_config
 from tools.convert_weights import convert, main, read_weights
 from training.checkpoint import load_weights, read_checkpoint, weight_arrays
-from utils import UserError, run_command
+from utils.errors import UserError
 from utils.pickles import load_pickle
+from utils.process import run_command
 
 pytest_plugins = ["tests.torch_saved"]
 

@@ -13,7 +13,7 @@ from main import main
 from options.schema import FOLDER, load_config
 from tests.own_data import CLASSES, write_source
 from tools import convert_arrays
-from utils import UserError
+from utils.errors import UserError
 
 pytest_plugins = ["tests.own_data"]
 

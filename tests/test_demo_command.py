@@ -8,7 +8,7 @@ import pytest
 from conftest import ROOT
 
 from tools.demo_data import write_demo
-from utils import UserError
+from utils.errors import UserError
 
 
 def test_a_file_of_someone_else_is_never_replaced(tmp_path):

@@ -18,7 +18,7 @@ from inference.engines import Program, open_engine
 from options.schema import load_config
 from tests.conftest import ROOT, environment, fill
 from training.checkpoint import load_weights, read_checkpoint
-from utils import UserError
+from utils.errors import UserError
 
 RECORD = {
     "source": {"checkpoint": "best.pdparams", "sha256": "0" * 64},

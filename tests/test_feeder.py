@@ -12,7 +12,7 @@ from dataset.features import branch_features
 from dataset.graph import NTU
 from dataset.loader import Loader
 from dataset.ntu_feeder import EpochBatches, NTUFeeder, load_data, load_labels
-from utils import UserError
+from utils.errors import UserError
 
 SETTINGS = {"num_frame": 8, "inputs": "JVB", "graph": NTU, "num_classes": 60}
 

@@ -14,7 +14,7 @@ from reader.ntu_reader import read_sample
 from reader.splits import DATA_SETS
 from reader.transformer import view_normalise
 from tests.raw_folders import DATASET, contents, load, some_names, write_raw
-from utils import UserError
+from utils.errors import UserError
 
 pytest_plugins = ["tests.raw_folders"]
 

@@ -3,55 +3,98 @@
 import ast
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from conftest import ROOT
 
-ROOMS = {p.stem for p in ROOT.glob("*.py")} | {p.name for p in ROOT.iterdir() if (p / "__init__.py").exists()}
-ALLOWED = {
-    "utils": {"utils"},
-    "reader": {"reader", "utils"},
-    "scheduler": {"utils"},
-    "configs": {"configs", "utils"},
-    "dataset": {"dataset", "utils"},
-    "model": {"model", "dataset", "utils"},  # dataset: how checkpoints are read safely
-    "generator": {"reader", "utils"},
-    "initializer": {"dataset", "model", "scheduler", "reader", "utils"},
-    "processor": {"dataset", "model", "scheduler", "utils"},
-    "infer": {"reader", "dataset", "tools", "utils"},
-    "tools": ROOMS - {"main", "processor"},
-    "main": ROOMS,
+FLOORS = [  # from the ground up: modules import those of floors below, and of their own
+    {"utils", "model", "scheduler"},
+    {"options", "dataset", "training"},
+    {"reader", "export"},
+    {"inference", "initializer", "generator"},
+    {"infer", "evaluation", "processor"},
+    {"tools", "main"},
+]
+FORBIDDEN = {  # what the floors would allow
+    "utils": {"model", "scheduler"},
+    "model": {"utils", "scheduler"},
+    "scheduler": {"utils", "model"},
+    "training": {"options", "dataset", "scheduler"},
+    "options": {"model", "scheduler", "dataset"},
+    "dataset": {"model", "scheduler", "options"},
+    "infer": {"model", "training", "initializer"},
+    "inference": {"model", "training", "initializer"},
+    "evaluation": {"initializer", "options"},
 }
-PADDLE_FREE = ["reader", "scheduler", "configs", "dataset", "generator"]
-
-
-def imported(path):
-    """Top-level names that a file imports, anywhere in it."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name.split(".")[0] for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            yield path.parent.name if node.level else node.module.split(".")[0]
+PADDLE_FREE = ["reader", "dataset", "scheduler", "options", "generator"]
+FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+ON_TOP = {"tests", "benchmarks"}
 
 
 def files(room):
     path = ROOT / f"{room}.py"
-    return [path] if path.exists() else sorted((ROOT / room).glob("*.py"))
+    return [path] if path.exists() else sorted((ROOT / room).rglob("*.py"))
 
 
-@pytest.mark.parametrize("room", sorted(ALLOWED))
-def test_a_room_imports_only_what_it_may(room):
+def imported(path):
+    """Full names of what a file imports, anywhere in it: of modules, and of names in them."""
+    here = path.relative_to(ROOT).with_suffix("").parts[:-1]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join([*here[: len(here) + 1 - node.level], node.module or ""]) if node.level else node.module
+            yield from (f"{base}.{alias.name}".replace("..", ".") for alias in node.names)
+
+
+def packages(path):
+    return {name.split(".")[0] for name in imported(path)}
+
+
+def test_every_package_has_a_floor():
+    rooms = {path.stem for path in ROOT.glob("*.py")} | {path.parent.name for path in ROOT.glob("*/__init__.py")}
+    assert rooms - ON_TOP == set(FLOOR)
+
+
+@pytest.mark.parametrize("room", sorted(FLOOR))
+def test_no_arrow_runs_up(room):
     assert files(room), room
     for path in files(room):
-        wrong = (set(imported(path)) & ROOMS) - ALLOWED[room]
+        above = {name for name in packages(path) if FLOOR.get(name, 0) > FLOOR[room]} | (packages(path) & ON_TOP)
+        assert not above, f"{path.relative_to(ROOT)} imports {above}"
+        wrong = packages(path) & FORBIDDEN.get(room, set())
         assert not wrong, f"{path.relative_to(ROOT)} imports {wrong}"
 
 
+def test_no_two_modules_import_each_other():
+    names = {}
+    for room in FLOOR:
+        for path in files(room):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            names[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    arrows = {
+        name: {other for other in names if other != name and any(i == other or i.startswith(f"{other}.") for i in imported(path))}
+        for name, path in names.items()
+    }
+    for name in arrows:  # what can be reached from a module does not lead back to it
+        reached, todo = set(), [name]
+        while todo:
+            new = arrows[todo.pop()] - reached
+            reached |= new
+            todo += new
+        assert name not in reached, f"{name} imports itself by way of {sorted(reached)}"
+
+
 @pytest.mark.parametrize("room", PADDLE_FREE)
-def test_rooms_without_paddle(room):
+def test_packages_without_paddle(room):
     for path in files(room):
-        assert "paddle" not in set(imported(path)), path
+        assert "paddle" not in packages(path), path
+
+
+def test_the_network_knows_paddle_and_numpy_only():
+    for path in files("model"):
+        others = packages(path) - {"model", "paddle", "numpy", *sys.stdlib_module_names}
+        assert not others, f"{path.relative_to(ROOT)} imports {others}"
 
 
 def loaded_by(code):
@@ -66,11 +109,10 @@ def test_help_loads_nothing_heavy():
 
 
 def test_reading_and_scheduling_load_no_paddle():
-    rooms = "reader.ntu_reader, reader.transformer, scheduler.lr_schedulers, scheduler.progress, dataset.features, generator"
+    rooms = "reader.ntu_reader, reader.transformer, scheduler.lr_schedulers, training.recorder, dataset.features, generator"
     assert "paddle" not in loaded_by(f"import {rooms}")
 
 
-def test_every_room_has_a_rule():
-    rooms = {room for room in ROOMS if room not in ("tests", "benchmarks", "setup")}
-    assert rooms <= set(ALLOWED), rooms - set(ALLOWED)
-    assert Path(ROOT / "infer.py").exists()
+def test_recognising_loads_no_network():
+    modules = loaded_by("import infer")
+    assert not {name.split(".")[0] for name in modules} & {"paddle", "model", "training", "initializer", "processor"}

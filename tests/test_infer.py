@@ -18,7 +18,7 @@ from reader.transformer import view_normalise
 from tests.conftest import ROOT, environment
 from tests.exported import NAMES, linear_network, live_logits, probabilities, run
 from tests.skeleton_corpus import skeleton_bytes
-from utils import UserError
+from utils.errors import UserError
 
 pytest_plugins = ["tests.exported"]
 

@@ -25,7 +25,7 @@ from training.checkpoint import read_checkpoint
 SCRIPT = """
 import os, signal, sys
 import numpy as np
-from utils import run_command, start_paddle
+from utils.process import run_command, start_paddle
 start_paddle()
 import main
 from training import collectives
@@ -177,7 +177,7 @@ def test_a_job_that_is_told_to_stop_saves_first(place):
 def test_several_gpus_are_one_process_each_where_there_are_gpus_and_one_line_where_not(place, capsys, monkeypatch, tmp_path):
     import initializer
     import main
-    from utils import UserError
+    from utils.errors import UserError
 
     argv = [*place[1][:-1], "-g", "0", "1", "--scheduler_args.cosine.max_epoch=1", f"--work_dir={tmp_path}"]
     assert main.main(argv) == 0

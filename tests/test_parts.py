@@ -14,7 +14,7 @@ from processor import Trainer
 from training import runners
 from training.checkpoint import read_checkpoint
 from training.runners import InParts, Whole, divide
-from utils import cores, threads
+from utils.process import cores, threads
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from hostile_pickles import call, hostile_pickles, raw, text, whole
 
-from utils import UserError, pickles
+from utils import pickles
+from utils.errors import UserError
 from utils.pickles import load_pickle, unpickle
 
 

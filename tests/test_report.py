@@ -16,7 +16,7 @@ from evaluation.report import MISSING, choose_samples, describe_sample, read_cur
 from evaluation.saliency import attention_maps, look, viewer_axes
 from evaluation.scores import Scores, top_confusions
 from tests.pages import HOSTILE, TWO_D, make_data, make_look, make_scores
-from utils import UserError
+from utils.errors import UserError
 
 pytest_plugins = ["tests.pages"]
 

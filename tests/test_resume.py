@@ -12,18 +12,18 @@ from conftest import ROOT, TINY, environment
 
 from tests.runs import run, run_folder
 from training.checkpoint import read_checkpoint
-from utils import UserError
+from utils.errors import UserError
 
 # Runs commands in forks of one process that has imported everything, so that a run costs a second and not five. A fork kills
 # itself at the nth line that it executes in a given file, which repeats, however busy the machine is.
 SERVER = """
 import json, os, signal, sys
 from collections import Counter
-from utils import run_command, start_paddle
+from utils.process import run_command, start_paddle
 start_paddle()
 import options.schema, initializer, main, paddle.framework.io, processor, training.recorder, tensorboardX
 FILES = {module.__file__: module.__name__.split(".")[-1] for module in (
-    processor, training.recorder, sys.modules["training.checkpoint"], sys.modules["evaluation.scores"], sys.modules["utils"],
+    processor, training.recorder, sys.modules["training.checkpoint"], sys.modules["evaluation.scores"], sys.modules["utils.log"], sys.modules["utils.process"],
     paddle.framework.io)}
 processor.LOG_EVERY = 2
 

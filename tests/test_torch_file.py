@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tools.convert_weights import read_weights
-from utils import UserError
+from utils.errors import UserError
 from utils.torch_file import load_torch
 
 pytest_plugins = ["tests.torch_saved"]

@@ -12,7 +12,7 @@ from processor import step_seed
 from tests.runs import final, run
 from training.checkpoint import load_weights, read_checkpoint
 from training.runners import InParts, Whole
-from utils import UserError
+from utils.errors import UserError
 
 
 @pytest.mark.parametrize("way", [Whole, lambda model: InParts(model, 3)], ids=["whole", "in parts"])

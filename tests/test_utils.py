@@ -6,8 +6,10 @@ import signal
 
 import pytest
 
-from utils import UserError, get_logger, run_command, set_up_logging
+from utils.errors import UserError
 from utils.files import make_run_folder, replacing, replacing_folder
+from utils.log import get_logger, set_up_logging
+from utils.process import run_command
 
 
 def test_a_file_is_replaced_in_one_step(tmp_path):

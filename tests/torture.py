@@ -203,7 +203,7 @@ def main():
 
 
 def machine():
-    from utils import cores, start_paddle, versions
+    from utils.process import cores, start_paddle, versions
 
     start_paddle()
     return {"versions": versions(), "cores": cores()}

@@ -10,8 +10,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from options.command_line import make_parser
 from options.schema import FOLDER, Config
-from utils import run_command
 from utils.files import replacing
+from utils.process import run_command
 
 PAGE = """# Configuration
 

@@ -19,8 +19,10 @@ from dataset.graph import NTU
 from dataset.ntu_feeder import DAMAGE, split_paths, write_split
 from options.schema import DATASETS, load_config
 from reader.splits import SPLITS
-from utils import Parser, UserError, run_command
+from utils.errors import UserError
 from utils.files import read_bytes, replacing_folder
+from utils.process import run_command
+from utils.terminal import Parser
 
 LARGEST, MOST_FRAMES = 1 << 30, 10**6  # bytes and frames of a sample
 

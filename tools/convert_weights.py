@@ -16,9 +16,11 @@ from safetensors.numpy import load_file, save
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from options.schema import load_config
-from utils import Parser, UserError, printable, run_command, start_paddle
+from utils.errors import UserError, printable
 from utils.files import replacing
 from utils.pickles import load_pickle
+from utils.process import run_command, start_paddle
+from utils.terminal import Parser
 from utils.torch_file import Tensor, load_torch
 
 HOLDERS = ("model", "state_dict", "model_state_dict", "net", "network")  # keys under which files keep their weights

@@ -16,7 +16,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from tools.demo_data import ACTIONS, write_demo  # noqa: E402
-from utils import UserError, run_command  # noqa: E402
+from utils.errors import UserError  # noqa: E402
+from utils.process import run_command  # noqa: E402
 
 FOLDER = Path("demo")
 HELD_BACK = "S013C002P003R001A023"  # hand waving, by someone who is in no training sample

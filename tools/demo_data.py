@@ -12,8 +12,10 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from dataset.demo_motion import ACTIONS, PARENT, Clip, draw_body, drift, joints, perform, turn
-from utils import Parser, UserError, run_command
+from utils.errors import UserError
 from utils.files import replacing
+from utils.process import run_command
+from utils.terminal import Parser
 
 CAMERAS = {1: 0, 2: -45, 3: 45}  # number: degrees around the stage, as in NTU; people face camera 2, in repeats 3
 SETUPS = (10, 13)  # even and odd, for x-set; none of our names is among the data set's missing skeletons there

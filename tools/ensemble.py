@@ -12,7 +12,9 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from evaluation.scores import Scores
-from utils import Parser, UserError, run_command
+from utils.errors import UserError
+from utils.process import run_command
+from utils.terminal import Parser
 
 
 def combine(files, weights):

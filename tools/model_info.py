@@ -10,8 +10,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from options.schema import FOLDER, load_config
-from utils import run_command, start_paddle
 from utils.files import replacing
+from utils.process import run_command, start_paddle
 
 PUBLISHED = {  # FLOPs in 1e9: the paper (TPAMI 2022, section 5.5.3); for Sep its first version (arXiv 2106.15125v1)
     "B0 SG": 2.73, "B2 SG": 4.05, "B4 SG": 8.36, "B0 Sep": 3.08, "B2 Sep": 6.12, "B4 Sep": 15.24,

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import paddle
 
-from utils import UserError
+from utils.errors import UserError
 from utils.files import replacing
 from utils.pickles import load_pickle
 

@@ -6,7 +6,7 @@ import numpy as np
 import paddle
 import paddle.distributed as dist
 
-from utils import UserError
+from utils.errors import UserError
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import json
 import time
 from pathlib import Path
 
-from utils import UserError
+from utils.errors import UserError
 
 
 class Recorder:

@@ -11,7 +11,8 @@ try:
 except ImportError:  # Windows: there two processes that replace one folder are not noticed
     fcntl = None
 
-from . import UserError, get_logger
+from .errors import UserError
+from .log import get_logger
 
 
 def process_alive(pid):

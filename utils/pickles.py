@@ -7,7 +7,7 @@ import struct
 
 import numpy as np
 
-from utils import UserError
+from utils.errors import UserError
 from utils.files import read_bytes
 
 MOST_OPERATIONS = 10_000_000  # of a pickle, each making some 100 bytes at most; a label file has four a sample

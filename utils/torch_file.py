@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from utils import UserError
+from utils.errors import UserError
 from utils.files import read_bytes
 from utils.pickles import unpickle
 

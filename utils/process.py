@@ -1,0 +1,121 @@
+"""The process: how a command ends, which signals stop it, its cores, and Paddle started well in it."""
+
+import contextlib
+import io
+import os
+import signal
+import sys
+import warnings
+from pathlib import Path
+
+from .errors import UserError, printable
+from .terminal import paint
+
+
+def run_command(main):
+    """Run `main()` as a program and return its exit code; what stops it becomes one line on stderr.
+
+    Exit code 2: a UserError, a disk or folder that can't be used, no memory left. SIGTERM unwinds the program as Ctrl-C
+    does, so that nothing temporary stays.
+    """
+    stopped = []
+
+    def stop(number, _):
+        stopped.append(number)  # a library that is just being imported may turn what is raised here into an error of its own
+        raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
+
+    signal.signal(signal.SIGTERM, stop)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not ignored, as in a shell's background
+        signal.signal(signal.SIGINT, stop)
+    try:
+        return main() or 0
+    except UserError as error:
+        message = str(error)
+    except KeyboardInterrupt:
+        stopped.append(signal.SIGINT)
+    except SystemExit as end:
+        if end.code != 128 + signal.SIGTERM:
+            raise
+        stopped.append(signal.SIGTERM)
+    except BrokenPipeError:  # the reader of our output went away: `main.py --check | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except OSError as error:
+        message = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    except MemoryError:
+        message = "out of memory; end other programs, or use fewer workers or smaller batches"
+    except Exception:  # none is lost: without a signal it goes on, with one it is what a library made of our own exception
+        if not stopped:
+            raise
+    if stopped:
+        print(f"stopped by {'Ctrl-C' if stopped[0] == signal.SIGINT else 'SIGTERM'}", file=sys.stderr)
+        return 128 + stopped[0]
+    print(f"{paint('error:', 'red', sys.stderr)} {printable(message)}", file=sys.stderr)
+    return 2
+
+
+@contextlib.contextmanager
+def stop_signals():
+    """Yield a list that SIGINT or SIGTERM fills with its number, instead of ending the process, so that it can save first."""
+    seen = []
+    old = {number: signal.signal(number, lambda number, _: seen.append(number)) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield seen
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+
+
+def cores():
+    """Number of processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def threads():
+    """Number of threads for computing: OMP_NUM_THREADS, of which the first counts (it may be a list), or that of the cores."""
+    first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
+    return max(int(first), 1) if first.isdecimal() else cores()
+
+
+def start_paddle():
+    """Import Paddle, having set what it leaves unset for speed on a CPU, never over the user's own environment.
+
+    Threads for OpenMP and MKL; MKL's fast code path on AMD processors; memory kept between steps instead of given back
+    (glibc). Returns what was set, as text. Silences what Paddle says on import about threads and compilers.
+    """
+    wanted = {"OMP_NUM_THREADS": str(cores()), "MKL_NUM_THREADS": str(cores())}
+    cpu = Path("/proc/cpuinfo")
+    if cpu.exists() and "AuthenticAMD" in cpu.read_text():
+        wanted["MKL_DEBUG_CPU_TYPE"] = "5"
+    done = {key: value for key, value in wanted.items() if key not in os.environ}
+    os.environ.update(done)
+    if sys.platform == "linux" and not any(key.startswith("MALLOC_") for key in os.environ):
+        import ctypes
+
+        libc = ctypes.CDLL(None)
+        if hasattr(libc, "mallopt") and libc.mallopt(-4, 0) and libc.mallopt(-1, -1) and libc.mallopt(-8, 1):
+            done["mallopt"] = "M_MMAP_MAX 0, M_TRIM_THRESHOLD -1, M_ARENA_MAX 1"
+    os.environ.setdefault("GLOG_minloglevel", "2")  # errors only
+    for said_in_vain in ("When training, we now always track", "Tensor do not have 'place' interface"):
+        warnings.filterwarnings("ignore", said_in_vain)
+    with contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import zlib  # noqa: F401  (Paddle 2.6 crashes where it is first loaded after Paddle)
+
+        import paddle  # noqa: F401
+    return ", ".join(f"{key}={value}" for key, value in done.items()) or "nothing"
+
+
+def versions():
+    """Text with the versions of Python, Paddle and NumPy and, in a git checkout, the commit."""
+    import numpy as np
+    import paddle
+
+    head = Path(__file__).parents[1] / ".git" / "HEAD"
+    commit = "none"
+    if head.is_file():
+        commit = head.read_text().strip()
+        if commit.startswith("ref: "):
+            ref = head.parent / commit[5:]
+            commit = ref.read_text().strip() if ref.is_file() else commit[5:]
+    return f"Python {sys.version.split()[0]}, Paddle {paddle.__version__}, NumPy {np.__version__}, commit {commit[:12]}"
