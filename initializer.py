@@ -1,11 +1,12 @@
 """From a configuration to objects: data, network, schedule, optimizer. Nothing is built that the job does not need."""
 
-import os
 import random
 from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import paddle
+import yaml
 from paddle.distributed import get_rank, get_world_size
 
 from dataset.actions import action_names, read_names
@@ -13,41 +14,23 @@ from dataset.graph import NTU, Graph
 from dataset.loader import Loader
 from dataset.ntu_feeder import EpochBatches, NTUFeeder, split_paths
 from model import EfficientGCN
-from model.layers import SpatialGraphConv
+from options.changes import changed_settings
+from options.yaml_file import read_yaml
 from reader.ntu_reader import SkeletonError, parse_name
 from reader.splits import DATA_SETS
 from scheduler.lr_schedulers import FACTORS, evaluates_after
-from training.runners import InParts, Whole
+from training.device import choose_device, on_gpu
+from training.precision import mixed_precision
+from training.recipe import Recipe
+from training.recorder import Recorder
+from training.runners import Runner, ThreadedRunner
 from utils.errors import UserError
-from utils.log import get_logger
-from utils.process import threads
+from utils.files import make_run_folder, replacing
+from utils.log import get_logger, set_up_logging
+from utils.process import threads, versions
 
 DEBUG_SAMPLES = 300
 RECIPE_BATCH = 16  # samples a step that the learning rates of the recipe are for
-
-
-def gpu_count():
-    """Number of GPUs that Paddle can use here."""
-    return paddle.device.cuda.device_count() if paddle.is_compiled_with_cuda() else 0
-
-
-def several_gpus(gpus):
-    """Whether `gpus` asks for a process each; raises UserError where some are not there. False on a machine without."""
-    missing = [gpu for gpu in gpus if gpu >= gpu_count()]
-    if missing and gpu_count():
-        raise UserError(f"--gpus {missing[0]}: this machine has GPUs 0 to {gpu_count() - 1}")
-    return len(gpus) > 1 and gpu_count() > 0
-
-
-def choose_device(gpus):
-    """Make Paddle use the first of `gpus`, the one that its launcher gave this process, or the CPU; returns its name."""
-    if not gpus or gpu_count() == 0:
-        if gpus:
-            processes = "" if len(gpus) == 1 else f", in one process instead of {len(gpus)}"
-            get_logger().info(f"No GPU present: running on the CPU{processes if get_world_size() == 1 else ''}")
-        os.environ.setdefault("PADDLE_DISTRI_BACKEND", "gloo")
-        return paddle.set_device("cpu")
-    return paddle.set_device(f"gpu:{gpus[0] if get_world_size() == 1 else paddle.distributed.ParallelEnv().device_id}")
 
 
 def seed_everything(seed):
@@ -68,6 +51,12 @@ def class_names(config):
     if config.dataset in DATA_SETS:
         return action_names(DATA_SETS[config.dataset].num_classes)
     return read_names(config.data.class_names)
+
+
+def up_axis(config):
+    """The axis of coordinates that points up: that of the report's settings, else by the kind of data."""
+    by_kind = "z" if config.data.transform else "-y" if config.data.num_channel == 2 else "y"
+    return by_kind if config.report_args.up == "auto" else config.report_args.up
 
 
 def num_classes(config):
@@ -96,11 +85,11 @@ def build_feeder(config, split):
         limit=DEBUG_SAMPLES if config.debug else None,
     )
     if config.dataset in DATA_SETS:
-        refuse_strangers(feeder.names, paths[1], config.dataset, split)
+        check_split(feeder.names, paths[1], config.dataset, split)
     return feeder
 
 
-def refuse_strangers(names, path, dataset, split):
+def check_split(names, path, dataset, split):
     """Raise UserError where recordings that a label file names are not of this split of NTU RGB+D; other names may be any."""
     rules, wrong = DATA_SETS[dataset], []
     for name in names:
@@ -142,9 +131,9 @@ def build_model(config):
         raise UserError(f"config {config.config}: {error}") from error
 
 
-def build_run(model):
+def build_runner(model):
     """What runs the network on batches: on a CPU in parts, on all threads that it may use."""
-    return Whole(model) if "gpu" in paddle.get_device() else InParts(model, threads())
+    return Runner(model) if on_gpu() else ThreadedRunner(model, threads())
 
 
 def build_schedule(config, steps_per_epoch):
@@ -158,6 +147,22 @@ def build_schedule(config, steps_per_epoch):
         get_logger().info(f"--scale_lr: learning rate {base:g} for {together} samples a step")
     schedule = paddle.optimizer.lr.LambdaDecay(base, lambda step: factor(step, steps_per_epoch, **args))
     return schedule, lambda epoch: evaluates_after(epoch, args["max_epoch"], args.get("step_lr"))
+
+
+def build_recipe(config, model, train_loader):
+    """The Recipe of a configuration: optimizer, schedule and precision, for the batches of a loader."""
+    schedule, evaluate_after = build_schedule(config, train_loader.batches.steps // config.accumulate)
+    optimizer = build_optimizer(config, model, schedule)
+    return Recipe(
+        optimizer,
+        schedule,
+        config.schedule.max_epoch,
+        evaluate_after,
+        config.seed,
+        config.accumulate,
+        mixed_precision(config.amp, config.amp_dtype, model, optimizer),
+        config.skip_nonfinite,
+    )
 
 
 def build_optimizer(config, model, schedule):
@@ -175,38 +180,9 @@ def synchronise_batch_norm(config, model):
     """The model with batch norm over all GPUs, where the configuration asks for it (not verified: needs several GPUs)."""
     if not config.sync_bn:
         return model
-    if "gpu" not in paddle.get_device():
+    if not on_gpu():
         raise UserError("--sync_bn true: Paddle synchronises batch norm on GPUs only; leave it out here")
     return paddle.nn.SyncBatchNorm.convert_sync_batchnorm(model)
-
-
-def mixed_precision(config, model, optimizer):
-    """Arguments of paddle.amp.auto_cast (None: mixed precision is off), with model and optimizer made ready for them.
-
-    Batch norm computes in float32, as do the features, which the feeder makes. O2 keeps parameters in 16 bits beside float32
-    master weights in the optimizer. On a CPU Paddle has no mixed precision: this is said, and float32 is used.
-    """
-    if config.amp is None:
-        return None
-    on_gpu = "gpu" in paddle.get_device()
-    if not on_gpu:
-        get_logger().info(f"--amp {config.amp}: no GPU, so this run computes in float32")
-    elif config.amp == "O2":  # the graph's fixed adjacency and its edge weights stay in float32
-        paddle.amp.decorate(
-            model,
-            optimizer,
-            level="O2",
-            dtype=config.amp_dtype,
-            master_weight=True,
-            save_dtype="float32",
-            excluded_layers=[SpatialGraphConv],
-        )
-    return {
-        "enable": on_gpu,
-        "level": config.amp,
-        "dtype": config.amp_dtype,
-        "custom_black_list": ["batch_norm", "sync_batch_norm", "sync_batch_norm_"],
-    }
 
 
 def log_setup(config, feeder, model):
@@ -225,3 +201,52 @@ def log_setup(config, feeder, model):
     log(f"Optimizer: {config.optimizer} {getattr(config.optimizer_args, config.optimizer).model_dump()}")
     log("Loss function: cross entropy")
     log("Successful!")
+
+
+# ---------------------------------------------------------------- jobs and their folders
+
+
+def runs_folder(config):
+    """Folder of all runs of a configuration."""
+    return Path(config.work_dir) / f"{config.config}_{config.model_type}_{config.dataset}"
+
+
+def start_job(config, tuned, *, train, folder=None):
+    """Device, processes and folder of a job, and the first lines of its log; returns the folder."""
+    first = get_rank() == 0
+    if folder is None:
+        parent = runs_folder(config) if train else Path(config.work_dir) / "temp"
+        folder = make_run_folder(parent) if first else parent  # other ranks write nothing
+    log = set_up_logging(folder if first else None, quiet=not first).info
+    device = choose_device(config.gpus)
+    if paddle.distributed.ParallelEnv().world_size > 1:
+        paddle.distributed.init_parallel_env()
+    log(f"Versions: {versions()}")
+    world = get_world_size()
+    log(f"Device: {device}{f', {world} processes' if world > 1 else ''}; set for speed: {tuned}")
+    log(f"Saving folder path: {folder}")
+    log(f"Saving model name: {runs_folder(config).name}")
+    return folder
+
+
+def open_run_folder(config, folder, model, path, state):
+    """Write what a run folder says of the run (rank 0); returns its Recorder, which goes on where the ResumeState stands.
+
+    `path`: the checkpoint that it starts from, if any.
+    """
+    if get_rank() > 0:
+        return Recorder()
+    if path == folder / "previous.pdparams" and not config.pretrained_path:
+        path.replace(folder / "last.pdparams")  # for the damaged one, so that saving moves the good one back here
+    if config.resume and (folder / "config.yaml").exists():
+        for line in changed_settings(read_yaml(folder / "config.yaml"), config.plain()):
+            get_logger().info(f"Changed since the run began: {line}")
+    recorder = Recorder(folder, state.progress.metrics if state.progress else 0)
+    texts = {
+        "config.yaml": yaml.safe_dump(config.plain(), sort_keys=False),
+        "model.txt": f"{model}\nblocks (channels, stride, depth) as built: {model.blocks}\n",
+    }
+    for name, text in texts.items():
+        with replacing(folder / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    return recorder

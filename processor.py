@@ -12,7 +12,8 @@ from tqdm import tqdm
 from evaluation.scores import Scores, save_class_table
 from training import collectives
 from training.checkpoint import save_checkpoint
-from training.recorder import SUMS, Meter, averages, duration
+from training.progress import Progress, Sums
+from training.recorder import Meter, duration
 from utils.errors import UserError
 from utils.log import get_logger
 from utils.process import stop_signals
@@ -25,16 +26,21 @@ def step_seed(*numbers):
     return int(np.random.SeedSequence(numbers).generate_state(1)[0])
 
 
-def evaluate(run, loader, *, amp=None, bar=False, after_batch=lambda: None):
-    """(Scores, seconds): every sample of the split scored once by `run` (training/runners.py), over all ranks, in order."""
-    run.model.eval()
-    start, classes = time.time(), run.model.classifier.fc.weight.shape[0]
+def progress_bar(items=None, *, shown, **options):
+    """A tqdm bar, over `items` or to be updated by hand."""
+    return tqdm(items, disable=not shown, leave=False, dynamic_ncols=True, **options)
+
+
+def evaluate(runner, loader, *, amp=None, bar=False, after_batch=lambda: None):
+    """(Scores, seconds): every sample of the loader's split scored once by a Runner, over all ranks, in order."""
+    runner.model.eval()
+    start, classes = time.time(), runner.model.classifier.fc.weight.shape[0]
     logits, labels, indices = [np.zeros((0, classes), "float32")], [np.zeros(0, "int64")], [np.zeros(0, "int64")]
-    batches = tqdm(loader, disable=not bar, desc="evaluate", leave=False, dynamic_ncols=True)
+    batches = progress_bar(loader, shown=bar, desc="evaluate")
     right, seen = 0, 0
     for features, label, index in batches:
         with paddle.no_grad(), paddle.amp.auto_cast(**(amp or {"enable": False})):
-            logits.append(run(features).astype("float32").numpy())
+            logits.append(runner(features).astype("float32").numpy())
         labels.append(label)
         indices.append(index)
         right, seen = right + int((logits[-1].argmax(1) == label).sum()), seen + len(label)
@@ -60,67 +66,37 @@ def log_scores(scores, seconds, devices=1):
 
 
 class Trainer:
-    """Trains `run.model` to the last epoch, evaluating and saving on the way; state that a checkpoint needs is in `progress`.
+    """Trains a Runner's network to the last epoch, evaluating and saving on the way.
 
-    `evaluates_after(epoch)` says when to score; `recorder` takes figures, once in LOG_EVERY batches and once an epoch.
-    `amp` is None or the arguments of paddle.amp.auto_cast; `accumulate` batches make one optimizer step. Randomness follows
-    from (seed, epoch, batch, rank), and all sums are over all ranks: a checkpoint needs nothing else.
+    It is handed Data, a Recipe and an Output (training/recipe.py). What a checkpoint needs is in `epoch`, the epoch at work
+    (from 0), `progress` in it and `best`; all sums are over all ranks.
     """
 
-    def __init__(
-        self,
-        *,
-        run,
-        optimizer,
-        schedule,
-        train_loader,
-        eval_loader,
-        folder,
-        recorder,
-        max_epoch,
-        evaluates_after,
-        class_names,
-        seed,
-        accumulate=1,
-        amp=None,
-        checkpoint_minutes=0,
-        skip_nonfinite=False,
-        bar=False,
-        go_on="the same command and -r",
-    ):
-        self.run, self.model, self.optimizer, self.schedule = run, run.model, optimizer, schedule
-        self.train_loader, self.eval_loader = train_loader, eval_loader
-        self.folder, self.recorder, self.class_names = folder, recorder, class_names
-        self.max_epoch, self.evaluates_after = max_epoch, evaluates_after
-        self.seed, self.accumulate, self.skip_nonfinite, self.bar, self.go_on = seed, accumulate, skip_nonfinite, bar, go_on
-        self.amp = amp or {"enable": False}
+    def __init__(self, runner, data, recipe, output):
+        self.runner, self.model, self.data, self.recipe, self.output = runner, runner.model, data, recipe, output
+        self.amp = recipe.amp or {"enable": False}
         self.scaler = paddle.amp.GradScaler(
             enable=self.amp["enable"] and self.amp["dtype"] == "float16", init_loss_scaling=65536.0
         )
-        self.checkpoint_seconds = checkpoint_minutes * 60
         self.rank, self.world = paddle.distributed.get_rank(), paddle.distributed.get_world_size()
-        self.steps = train_loader.batches.steps // accumulate * accumulate  # batches of an epoch
+        self.steps = data.train.batches.steps // recipe.accumulate * recipe.accumulate  # batches of an epoch
         self.best = {"acc_top1": 0.0, "acc_top5": 0.0, "cm": 0}
-        self.epoch, self.progress = 0, self.fresh_progress(0.0)  # the epoch at work, from 0
+        self.epoch, self.progress = 0, Progress(world=self.world)
         self.trained, self.signals = 0, []  # batches of this process
         self.statistics = [p for p in self.model.parameters() if p.stop_gradient]  # batch norm's running means and variances
         collectives.broadcast(self.model.parameters())
 
-    def fresh_progress(self, seconds):
-        """State of an epoch of which nothing is done yet; `seconds` since the run began."""
-        return {"step": 0, "epoch": [0.0] * SUMS, "window": [0.0] * SUMS, "seconds": seconds, "world": self.world}
-
-    def resume(self, epoch, best, progress, scaler):
-        """Go on where a checkpoint stands (see checkpoint.training_state); weights and optimizer state are loaded already."""
-        self.epoch, self.best = epoch + 1, best or self.best
-        self.progress.update({key: value for key, value in (progress or {}).items() if key in self.progress})
-        if self.progress["world"] != self.world:
-            get_logger().info(f"Changed since the checkpoint: {self.progress['world']} -> {self.world} processes")
-        step = min(self.progress["step"], self.steps)
-        self.progress.update(step=step - step % self.accumulate, world=self.world)
-        self.schedule.step((self.epoch * self.steps + self.progress["step"]) // self.accumulate)
-        if scaler and self.scaler.is_enable() and scaler.keys() == self.scaler.state_dict().keys():
-            self.scaler.load_state_dict(scaler)
+    def resume(self, state):
+        """Go on at a ResumeState; weights and optimizer state are loaded already."""
+        self.epoch, self.best = state.epoch + 1, state.best or self.best
+        self.progress = state.progress or self.progress
+        if self.progress.world != self.world:
+            get_logger().info(f"Changed since the checkpoint: {self.progress.world} -> {self.world} processes")
+        step = min(self.progress.step, self.steps)
+        self.progress.step, self.progress.world = step - step % self.recipe.accumulate, self.world
+        self.recipe.schedule.step((self.epoch * self.steps + self.progress.step) // self.recipe.accumulate)
+        if state.scaler and self.scaler.is_enable() and state.scaler.keys() == self.scaler.state_dict().keys():
+            self.scaler.load_state_dict(state.scaler)
 
     def save(self, name="last", finished=None):
         """Write a checkpoint to the run folder (rank 0); `last` keeps the one before it as previous.pdparams.
@@ -129,169 +105,159 @@ class Trainer:
         """
         if self.rank:
             return
-        progress = self.progress if finished is None else self.fresh_progress(self.progress["seconds"])
+        progress = self.progress if finished is None else Progress(seconds=self.progress.seconds, world=self.world)
         more = {"scaler": self.scaler.state_dict()} if self.scaler.is_enable() else {}
+        folder = self.output.folder
         save_checkpoint(
-            self.folder / f"{name}.pdparams",
+            folder / f"{name}.pdparams",
             self.model,
-            self.optimizer,
-            self.schedule,
+            self.recipe.optimizer,
+            self.recipe.schedule,
             epoch=self.epoch - 1 if finished is None else finished,
             best_state=self.best,
-            previous=self.folder / "previous.pdparams" if name == "last" else None,
-            progress={**progress, "metrics": self.recorder.position},
+            previous=folder / "previous.pdparams" if name == "last" else None,
+            progress={**progress.plain(), "metrics": self.output.recorder.position},
             **more,
         )
 
     def train(self):
         """Train to the end. On SIGINT or SIGTERM: save, then KeyboardInterrupt or SystemExit(143)."""
         log, self.started = get_logger().info, time.time()
-        self.begun = self.started - self.progress["seconds"]
-        with stop_signals() as self.signals, closing(self.recorder):
-            if not (self.folder / "last.pdparams").exists():
+        self.run_start = self.started - self.progress.seconds
+        with stop_signals() as self.signals, closing(self.output.recorder):
+            if not (self.output.folder / "last.pdparams").exists():
                 self.save()  # from here on there is something to resume
-            while self.epoch < self.max_epoch:
+            while self.epoch < self.recipe.max_epoch:
                 costs = self.train_epoch()
-                figures = {**averages(self.progress["epoch"], "train_"), "lr": self.optimizer.get_lr(), **costs}
-                if self.evaluates_after(self.epoch):
+                figures = {**self.progress.epoch.means("train_"), "lr": self.recipe.optimizer.get_lr(), **costs}
+                if self.recipe.evaluates_after(self.epoch):
                     self.save()  # a run killed while it evaluates goes on from here
                     self.score(figures)
                 else:
-                    self.recorder.add(epoch=self.epoch + 1, **figures)
-                self.progress["seconds"] = time.time() - self.begun
-                log(f"Saving model for epoch {self.epoch + 1}/{self.max_epoch} ...")
+                    self.output.recorder.add(epoch=self.epoch + 1, **figures)
+                self.progress.seconds = time.time() - self.run_start
+                log(f"Saving model for epoch {self.epoch + 1}/{self.recipe.max_epoch} ...")
                 self.save(finished=self.epoch)
-                self.epoch, self.progress = self.epoch + 1, self.fresh_progress(self.progress["seconds"])
-        log(f"Best top-1 accuracy: {self.best['acc_top1']:.2%}, Total time: {duration(time.time() - self.begun)}")
+                self.epoch, self.progress = self.epoch + 1, Progress(seconds=self.progress.seconds, world=self.world)
+        log(f"Best top-1 accuracy: {self.best['acc_top1']:.2%}, Total time: {duration(time.time() - self.run_start)}")
 
     def train_epoch(self):
         """One epoch, from `progress` on: fetch, forward, loss, backward, step, schedule, count. Returns what a batch cost."""
         self.model.train()
         state, saved = self.progress, time.time()
-        self.train_loader.batches.set_epoch(self.epoch, state["step"])
+        self.data.train.batches.set_epoch(self.epoch, state.step)
         meter = Meter()
         start = window = meter.mark()
-        bar = tqdm(
-            total=self.steps,
-            initial=state["step"],
-            disable=not self.bar,
-            leave=False,
-            dynamic_ncols=True,
-            desc=f"epoch {self.epoch + 1}/{self.max_epoch}",
-        )
-        for features, labels, indices in self.train_loader if state["step"] < self.steps else ():
+        title = f"epoch {self.epoch + 1}/{self.recipe.max_epoch}"
+        bar = progress_bar(shown=self.output.bar, desc=title, total=self.steps, initial=state.step)
+        for features, labels, indices in self.data.train if state.step < self.steps else ():
             meter.fetched()
-            paddle.seed(step_seed(self.seed, self.epoch, state["step"], self.rank))
-            rate = self.optimizer.get_lr()
+            paddle.seed(step_seed(self.recipe.seed, self.epoch, state.step, self.rank))
+            rate = self.recipe.optimizer.get_lr()
             sums, asked_to_stop = self.forward_backward(features, labels, indices)
-            state["step"] += 1
+            state.count(sums)
             self.trained += 1
-            for key in ("epoch", "window"):
-                state[key] = [a + b for a, b in zip(state[key], sums, strict=True)]
-            state["seconds"] = time.time() - self.begun
-            whole = state["step"] % self.accumulate == 0  # gradients of half a step are in no checkpoint
+            state.seconds = time.time() - self.run_start
+            whole = state.step % self.recipe.accumulate == 0  # gradients of half a step are in no checkpoint
             if whole:
                 self.update()
-            means = averages(state["epoch"])
+            means = state.epoch.means()
             bar.set_postfix(
                 {key: f"{value:.3f}" if key == "loss" else f"{value:.1%}" for key, value in means.items()}, refresh=False
             )
             bar.update()
-            if state["step"] % LOG_EVERY == 0 or state["step"] == self.steps:
+            if state.step % LOG_EVERY == 0 or state.step == self.steps:
                 self.report(rate, meter.figures(window, len(labels) * self.world))
                 window = meter.mark()
             if asked_to_stop and whole:
                 self.stop()
-            if whole and self.checkpoint_seconds and time.time() - saved > self.checkpoint_seconds:
+            minutes = self.output.checkpoint_minutes
+            if whole and minutes and time.time() - saved > 60 * minutes:
                 self.save()
                 saved = time.time()
-            if state["step"] == self.steps:
+            if state.step == self.steps:
                 break
             meter.fetch()
         bar.close()
-        hits, seen = int(state["epoch"][2]), int(state["epoch"][1])
+        hits, seen = int(state.epoch.top1), int(state.epoch.samples)
         get_logger().info(
-            f"Epoch: {self.epoch + 1}/{self.max_epoch}, Training accuracy: {hits}/{seen}({hits / max(seen, 1):.2%}), "
+            f"Epoch: {self.epoch + 1}/{self.recipe.max_epoch}, Training accuracy: {hits}/{seen}({hits / max(seen, 1):.2%}), "
             f"Training time: {time.time() - start[2]:.2f}s"
         )
-        return meter.figures(start, self.train_loader.batches.batch_size * self.world)
+        return meter.figures(start, self.data.train.batches.batch_size * self.world)
 
     def forward_backward(self, features, labels, indices):
-        """(SUMS sums over all ranks, whether a rank was asked to stop) of one batch; its gradients are added."""
-        before = [(t, t.clone()) for t in self.statistics] if self.skip_nonfinite else []
+        """(Sums over all ranks, whether a rank was asked to stop) of one batch; its gradients are added."""
+        before = [(t, t.clone()) for t in self.statistics] if self.recipe.skip_nonfinite else []
         with paddle.amp.auto_cast(**self.amp):
-            logits = self.run(features).astype("float32")
+            logits = self.runner(features).astype("float32")
         loss = F.cross_entropy(logits, paddle.to_tensor(labels))
         value, count, scores = loss.item(), len(labels), Scores([], labels, logits.numpy())
         good = bool(np.isfinite(value))
-        mine = [value * count, count, scores.hits(1).sum(), scores.hits(5).sum(), 0] if good else [0, 0, 0, 0, 1]
+        mine = Sums(value * count, count, scores.hits(1).sum(), scores.hits(5).sum()) if good else Sums(left_out=1)
         *sums, asked_to_stop = collectives.total([*mine, len(self.signals)])
-        if sums[-1] == 0:
-            self.run.backward(self.scaler.scale(loss / self.accumulate))
+        sums = Sums(*sums)
+        if sums.left_out == 0:
+            self.runner.backward(self.scaler.scale(loss / self.recipe.accumulate))
             return sums, asked_to_stop
-        names = ", ".join(self.train_loader.feeder.names[i] for i in collectives.gather(indices[: 0 if good else None]))
-        place = f"epoch {self.epoch + 1}, batch {self.progress['step'] + 1}: loss is not finite; samples {names}"
-        if not self.skip_nonfinite:
+        names = ", ".join(self.data.train.feeder.names[i] for i in collectives.gather(indices[: 0 if good else None]))
+        place = f"epoch {self.epoch + 1}, batch {self.progress.step + 1}: loss is not finite; samples {names}"
+        if not self.recipe.skip_nonfinite:
             raise UserError(
-                f"{place}; the last good checkpoint is {self.folder / 'last.pdparams'}; lower the learning rate, look at "
+                f"{place}; the last good checkpoint is {self.output.folder / 'last.pdparams'}; lower the learning rate, look at "
                 "these samples, or leave such batches out (--skip_nonfinite true)"
             )
         get_logger().info(f"Left out: {place}")
         for tensor, value in before:
             paddle.assign(value, tensor)
-        return [0.0, 0.0, 0.0, 0.0, 1.0], asked_to_stop
+        return Sums(left_out=1.0), asked_to_stop
 
     def update(self):
         """One optimizer step, where its batches gave gradients, and one step of the schedule."""
         if any(p.grad is not None for p in self.model.parameters()):
             collectives.average_gradients(self.model.parameters())
-            self.scaler.step(self.optimizer)
+            self.scaler.step(self.recipe.optimizer)
             self.scaler.update()
-            self.optimizer.clear_grad(set_to_zero=False)
-        self.schedule.step()
+            self.recipe.optimizer.clear_grad(set_to_zero=False)
+        self.recipe.schedule.step()
 
     def report(self, rate, costs):
         """Log and record the batches since the last report."""
-        step, window = self.progress["step"], averages(self.progress["window"])
-        self.progress["window"] = [0.0] * SUMS  # a resumed run reports the same means
-        self.recorder.add(epoch=self.epoch + 1, step=self.epoch * self.steps + step, **window, lr=rate, **costs)
-        loss, reader, speed = window.get("loss", float("nan")), costs["reader_cost"], costs["ips"]
-        if not self.bar:
+        step, means = self.progress.step, self.progress.window.means()
+        self.progress.window = Sums()  # a resumed run reports the same means
+        self.output.recorder.add(epoch=self.epoch + 1, step=self.epoch * self.steps + step, **means, lr=rate, **costs)
+        if not self.output.bar:
             get_logger().info(
-                f"Epoch: {self.epoch + 1}/{self.max_epoch}, Batch: {step}/{self.steps}, Loss: {loss:.4f}, LR: {rate:.4f}, "
-                f"avg_reader_cost: {reader:.5f} s, avg_batch_cost: {costs['batch_cost']:.5f} s, avg_ips: {speed:.1f} samples/s"
+                f"Epoch: {self.epoch + 1}/{self.recipe.max_epoch}, Batch: {step}/{self.steps}, "
+                f"Loss: {means.get('loss', float('nan')):.4f}, LR: {rate:.4f}, avg_reader_cost: {costs['reader_cost']:.5f} s, "
+                f"avg_batch_cost: {costs['batch_cost']:.5f} s, avg_ips: {costs['ips']:.1f} samples/s"
             )
-        left = (self.max_epoch - self.epoch) * self.steps - step
+        left = (self.recipe.max_epoch - self.epoch) * self.steps - step
         seconds = (time.time() - self.started) / self.trained * left
         if seconds > 60 and (step == self.steps or self.trained <= LOG_EVERY):
             get_logger().info(f"Time left: about {duration(seconds)}")
 
     def score(self, figures):
         """Score the eval split, log it, record it with the epoch's other `figures`, keep the best checkpoint."""
-        get_logger().info(f"Evaluating for epoch {self.epoch + 1}/{self.max_epoch} ...")
+        get_logger().info(f"Evaluating for epoch {self.epoch + 1}/{self.recipe.max_epoch} ...")
         collectives.broadcast(self.statistics)  # ranks saw other batches: score what rank 0 saves
-        scores, seconds = evaluate(
-            self.run, self.eval_loader, amp=self.amp, bar=self.bar, after_batch=lambda: self.signals and self.stop()
-        )
+        stop_if_asked = lambda: self.signals and self.stop()  # noqa: E731
+        scores, seconds = evaluate(self.runner, self.data.eval, amp=self.amp, bar=self.output.bar, after_batch=stop_if_asked)
         state = log_scores(scores, seconds, self.world)
         better = state["acc_top1"] > self.best["acc_top1"] or not isinstance(self.best["cm"], np.ndarray)
         self.best = state if better else self.best
-        self.recorder.add(
-            epoch=self.epoch + 1,
-            **figures,
-            eval_top1=state["acc_top1"],
-            eval_top5=state["acc_top5"],
-            eval_loss=scores.mean_loss(),
-        )
+        results = {"eval_top1": state["acc_top1"], "eval_top5": state["acc_top5"], "eval_loss": scores.mean_loss()}
+        self.output.recorder.add(epoch=self.epoch + 1, **figures, **results)
         if better and self.rank == 0:
-            save_class_table(self.folder / "best_classes.csv", state["cm"], self.class_names)
+            save_class_table(self.output.folder / "best_classes.csv", state["cm"], self.data.class_names)
             self.save("best", finished=self.epoch)
 
     def stop(self):
-        """Save, say how to go on, end."""
+        """Save, say how to resume, end."""
         self.save()
         get_logger().info(
-            f"Stopped at epoch {self.epoch + 1}/{self.max_epoch}, batch {self.progress['step']}; saved. Go on with {self.go_on}"
+            f"Stopped at epoch {self.epoch + 1}/{self.recipe.max_epoch}, batch {self.progress.step}; saved. "
+            f"Resume with {self.output.resume_with}"
         )
         if signal.SIGINT in self.signals:
             raise KeyboardInterrupt

@@ -125,15 +125,15 @@ def training_rows(golden, model):
     import paddle
     import paddle.nn.functional as F
 
-    from initializer import build_optimizer, build_run
+    from initializer import build_optimizer, build_runner
 
-    expected, run = load(golden, "train_step_xsub"), build_run(model)
+    expected, runner = load(golden, "train_step_xsub"), build_runner(model)
     features, labels = load(golden, "feeder")["features"], paddle.to_tensor(expected["labels"])
     optimizer = build_optimizer(load_config("2001"), model, 0.01)
     model.train()
     for number, published in enumerate(expected["loss"]):
-        loss = F.cross_entropy(run(features), labels)
-        run.backward(loss)
+        loss = F.cross_entropy(runner(features), labels)
+        runner.backward(loss)
         worst = abs(loss.item() / published - 1)
         if number == 0:
             yield row("loss", "first batch", worst, 1e-3)

@@ -77,15 +77,15 @@ def train_ours(weights, batch, bodies):
     model = build_ours(weights, train=True)
     import initializer
 
-    return paddle_step(initializer.build_run(model), batch, bodies)
+    return paddle_step(initializer.build_runner(model), batch, bodies)
 
 
 def train_whole(weights, batch, bodies):
     """The same on the whole batch in one thread of Python."""
     model = build_ours(weights, train=True)
-    from training.runners import Whole
+    from training.runners import Runner
 
-    return paddle_step(Whole(model), batch, bodies)
+    return paddle_step(Runner(model), batch, bodies)
 
 
 def train_plain(weights, batch, bodies):
@@ -95,9 +95,9 @@ def train_plain(weights, batch, bodies):
     import paddle
 
     from benchmarks.plain.paddle_model import EfficientGCNB0
-    from training.runners import Whole
+    from training.runners import Runner
 
-    class Plain(Whole):
+    class Plain(Runner):
         def __call__(self, features):
             return self.model(paddle.to_tensor(features))
 
@@ -105,18 +105,18 @@ def train_plain(weights, batch, bodies):
     return paddle_step(Plain(model), batch, bodies)
 
 
-def paddle_step(run, batch, bodies):
-    """A function that takes one step of Momentum with a `run` of training/runners.py and returns the loss."""
+def paddle_step(runner, batch, bodies):
+    """A function that takes one step of Momentum with a Runner and returns the loss."""
     import paddle
     import paddle.nn.functional as F
 
     x, y = clips(batch, bodies), paddle.to_tensor(labels(batch))
-    parameters = [p for p in run.model.parameters() if not p.stop_gradient]
+    parameters = [p for p in runner.model.parameters() if not p.stop_gradient]
     optimizer = paddle.optimizer.Momentum(LEARNING_RATE, 0.9, parameters, use_nesterov=True, weight_decay=1e-4)
 
     def step():
-        loss = F.cross_entropy(run(x), y)
-        run.backward(loss)
+        loss = F.cross_entropy(runner(x), y)
+        runner.backward(loss)
         optimizer.step()
         optimizer.clear_grad(set_to_zero=False)
         return loss.item()
@@ -180,7 +180,7 @@ def infer_ours(weights, batch, bodies=2, frames=FRAMES):
     model = build_ours(weights, frames=frames)
     import initializer
 
-    return _logits(initializer.build_run(model), clips(batch, bodies, frames))
+    return _logits(initializer.build_runner(model), clips(batch, bodies, frames))
 
 
 def _logits(network, x):

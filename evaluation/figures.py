@@ -28,8 +28,8 @@ STYLE = {
 }
 
 
-def save_figures(folder, data, looks, classes, graph):
-    """Write all pictures of `data` (of report.gather) and `looks` to a folder, which is made; returns it.
+def save_figures(folder, data, samples, classes, graph):
+    """Write all pictures of `data` (of report.gather) and `samples` to a folder, which is made; returns it.
 
     Files of a name that is there already are replaced, once all are drawn. Raises UserError where matplotlib is missing.
     """
@@ -48,7 +48,7 @@ def save_figures(folder, data, looks, classes, graph):
         figures = {"confusion": draw_confusion(data, names)}
         if data["curves"]:
             figures["curves"] = draw_curves(data["curves"])
-        for number, sample in enumerate(looks, start=1):
+        for number, sample in enumerate(samples, start=1):
             place = f"{number:02d}_{re.sub(r'[^A-Za-z0-9_-]', '_', sample.name.removesuffix('.skeleton'))[:80]}"
             figures[f"attention_{place}"] = draw_maps(sample, names, graph, data["joints"])
             animate(sample, graph, Path(made) / f"skeleton_{place}", video)

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from evaluation.saliency import look
-from evaluation.scores import top_confusions
-from initializer import class_names
 from utils.errors import UserError, printable
 from utils.files import replacing
 from utils.process import versions
+
+from .saliency import sample_saliency
+from .scores import top_confusions
 
 ASSETS = Path(__file__).with_name("assets")
 CONFUSIONS = 20  # listed on the page
@@ -62,7 +62,7 @@ def read_curves(run):
 
 
 def describe_sample(sample):
-    """A Look for the page: coordinates as differences from frame to frame, in thousandths of the farthest joint's distance."""
+    """A SampleSaliency for the page: coordinates from frame to frame, in thousandths of the farthest joint's distance."""
     points = sample.motion[sample.seen]
     centre = (points.min(0) + points.max(0)) / 2 if len(points) else np.zeros(3)
     extent = max(float(np.abs(points - centre).max(initial=0)), 1e-6)
@@ -87,7 +87,7 @@ def describe_sample(sample):
     }
 
 
-def gather(scores, looks, *, title, classes, graph, run, about):
+def gather(scores, samples, *, title, classes, graph, run, about):
     """All that the page shows, as plain values. `about`: {what: text} on the run."""
     if not np.isfinite(scores.logits).all():
         raise UserError("the network's logits are not all finite: no report of such weights")
@@ -95,12 +95,12 @@ def gather(scores, looks, *, title, classes, graph, run, about):
     true, predicted = np.nonzero(confusion)
     ece, counts, confidence, accuracy = scores.calibration()
     curves, note = read_curves(run)
-    shown = {sample.name: number for number, sample in enumerate(looks)}
+    shown = {sample.name: number for number, sample in enumerate(samples)}
     guesses, confusions = scores.logits.argmax(1), []
-    for actual, guess, samples in top_confusions(confusion, CONFUSIONS):
+    for actual, guess, times in top_confusions(confusion, CONFUSIONS):
         rows = np.flatnonzero((scores.labels == actual) & (guesses == guess))
         names = sorted((scores.names[i] for i in rows), key=lambda name: name not in shown)[:3]
-        confusions.append([actual, guess, samples, [[name, shown.get(name)] for name in names]])
+        confusions.append([actual, guess, times, [[name, shown.get(name)] for name in names]])
     return {
         "title": title,
         "about": about,
@@ -117,7 +117,7 @@ def gather(scores, looks, *, title, classes, graph, run, about):
         "curves_note": note,
         "joints": list(graph.joint_names) or [f"joint {v + 1}" for v in range(graph.num_joints)],
         "bones": graph.bones,
-        "samples": [describe_sample(sample) for sample in looks],
+        "samples": [describe_sample(sample) for sample in samples],
     }
 
 
@@ -142,25 +142,20 @@ def write_page(path, data):
         temporary.write_text(page, encoding="utf-8")
 
 
-def show(config, model, feeder, scores, run, folder):
-    """Write the report, and the figures where save_figures is set; returns {what: path}.
+def write_report(model, feeder, scores, *, title, about, classes, chosen, up, run, folder, figures=None):
+    """Write the report of an evaluation, and the pictures where a folder `figures` is given; returns {what: path}.
 
-    The page goes to the run folder of the checkpoint, `run`, or to the job's own, `folder`, where there is none.
+    `about`: {what: text} on network, data set and checkpoint (a path); `chosen`: how many samples to show, and the names of
+    those to show instead; `up`: the axis that points up (see viewer_axes). The page goes to the run folder of the checkpoint,
+    `run`, or to the job's own, `folder`, where there is none.
     """
-    classes, path = class_names(config), Path(config.pretrained_path)
-    up = config.report_args.up
-    if up == "auto":
-        up = "z" if config.data.transform else "-y" if config.data.num_channel == 2 else "y"
-    chosen = choose_samples(scores, config.report_args.samples, config.report_args.names)
-    looks = [look(model, feeder, index, classes, up) for index in chosen]
-    about = {"network": config.model_type, "data set": f"{config.dataset}, {len(scores.labels)} samples of its eval split"}
-    about |= {"checkpoint": printable(path), "made with": versions()}
-    title = f"{config.model_type} on {config.dataset}"
-    data = gather(scores, looks, title=title, classes=classes, graph=feeder.graph, run=run, about=about)
-    page = (run or folder) / f"report_{path.stem}.html"
+    samples = [sample_saliency(model, feeder, index, classes, up) for index in choose_samples(scores, *chosen)]
+    about = {what: printable(text) for what, text in about.items()} | {"made with": versions()}
+    data = gather(scores, samples, title=title, classes=classes, graph=feeder.graph, run=run, about=about)
+    page = (run or folder) / f"report_{Path(about['checkpoint']).stem}.html"
     write_page(page, data)
-    if not config.save_figures:
+    if not figures:
         return {"report": page}
-    from evaluation.figures import save_figures
+    from .figures import save_figures
 
-    return {"report": page, "figures": save_figures(Path(config.save_figures), data, looks, classes, feeder.graph)}
+    return {"report": page, "figures": save_figures(Path(figures), data, samples, classes, feeder.graph)}

@@ -10,7 +10,7 @@ from model.attentions import AttentionLayer
 
 
 @dataclass
-class Look:
+class SampleSaliency:
     """A sample as the network saw it.
 
     motion: (T, M, V, 3) metres, x to the viewer's right, y up, z away from the viewer; seen: (T, M, V) bool, T up to the last
@@ -58,8 +58,8 @@ def viewer_axes(coordinates, up):
     return np.stack(axes, axis=-1).transpose(0, 2, 1, 3)
 
 
-def look(model, feeder, index, names, up):
-    """The Look at a feeder's sample by a network in eval mode; `names` of the classes are for the titles of its maps.
+def sample_saliency(model, feeder, index, names, up):
+    """The SampleSaliency of a feeder's sample by a network in eval mode; `names` of the classes are for the titles of its maps.
 
     Class activation is the product of feature map and classifier weights, as in class activation maps (Zhou et al.,
     CVPR 2016): the logit is its mean over joints, frames and bodies, plus a bias. Only what speaks for the class is kept.
@@ -84,4 +84,4 @@ def look(model, feeder, index, names, up):
     length = max(1, 1 + np.flatnonzero(seen.any((1, 2))).max(initial=0))
     motion = viewer_axes(coordinates, up)
     cut = {title: values[: -(-length * len(values) // feeder.num_frame)] for title, values in maps.items()}
-    return Look(name, label, shifted / shifted.sum(), motion[:length], seen[:length], cut)
+    return SampleSaliency(name, label, shifted / shifted.sum(), motion[:length], seen[:length], cut)

@@ -45,7 +45,7 @@ class Stream(nn.Sequential):
         return channels
 
 
-class _Maker:
+class LayerFactory:
     """Makes layers of one kind of network: what all blocks have in common is said once."""
 
     def __init__(self, A, parts, kernel_size, layer_type, att_type, act_type, expand_ratio, reduct_ratio, bias, edge):
@@ -136,7 +136,7 @@ class EfficientGCN(nn.Layer):
             raise ValueError(f"model_args.kernel_size {kernel_size}: the graph is known up to {A.shape[0] - 1} hops")
         if not 0 <= fusion_stage < len(block_args):
             raise ValueError(f"model_args.fusion_stage {fusion_stage}: must be 0 to {len(block_args) - 1}")
-        make = _Maker(A, parts, kernel_size, layer_type, att_type, act_type, expand_ratio, reduct_ratio, bias, edge)
+        make = LayerFactory(A, parts, kernel_size, layer_type, att_type, act_type, expand_ratio, reduct_ratio, bias, edge)
         self.blocks = scale_blocks(model_type, block_args, scale_args)
 
         self.input_branches = nn.LayerList()

@@ -92,13 +92,14 @@ def pickled(data):
 
 
 def checkpoint(data):
-    from training.checkpoint import read_checkpoint, training_state, weight_arrays
+    from training.checkpoint import read_checkpoint, weight_arrays
+    from training.progress import ResumeState
 
     path = _file("x.pdparams", data)
     state = refused(read_checkpoint, path)
     if state is not None:
         refused(weight_arrays, state, path)
-        refused(training_state, state, path, 60, 4)
+        refused(ResumeState.of, state, path, 60)
 
 
 def labels(data):

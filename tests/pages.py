@@ -7,7 +7,7 @@ import pytest
 
 from dataset.graph import NTU, Graph
 from evaluation.report import gather
-from evaluation.saliency import Look
+from evaluation.saliency import SampleSaliency
 from evaluation.scores import Scores
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -33,7 +33,7 @@ def make_look(scores, index, *, joints=25, bodies=2, frames=40, attention=True, 
     if attention:
         maps["attention, block 1 of 1 after fusion"] = rng.random((frames // 4, bodies, joints))
     seen = np.ones((frames, bodies, joints), bool)
-    return Look(scores.names[index], int(scores.labels[index]), scores.probabilities()[index], motion, seen, maps)
+    return SampleSaliency(scores.names[index], int(scores.labels[index]), scores.probabilities()[index], motion, seen, maps)
 
 
 def make_data(scores, looks, classes, graph=NTU, run=None):

@@ -6,7 +6,8 @@ import numpy as np
 import paddle
 import pytest
 
-from training.checkpoint import load_optimizer, load_weights, read_checkpoint, save_checkpoint, training_state, weight_arrays
+from training.checkpoint import load_optimizer, load_weights, read_checkpoint, save_checkpoint, weight_arrays
+from training.progress import ResumeState
 from utils.errors import UserError
 
 
@@ -224,16 +225,16 @@ ODD = [
     ],
 )
 def test_odd_values_in_a_checkpoint_are_one_clear_line(key):
-    assert training_state(GOOD, "c", 4, 5)[0] == 1
+    assert ResumeState.of(GOOD, "c", 4).epoch == 1
     allowed = {"best_state": [None], "progress": [None], "scaler": [None, {}], "progress.seconds": [1.5]}.get(key, [])
     for odd in ODD:
         outer, _, inner = key.partition(".")
         state = {**GOOD, outer: {**GOOD[outer], inner: odd} if inner else odd}
         if any(odd is value or (type(odd) is type(value) and odd == value) for value in allowed):
-            training_state(state, "c", 4, 5)
+            ResumeState.of(state, "c", 4)
             continue
         with pytest.raises(UserError, match=f"c: {outer}"):
-            training_state(state, "c", 4, 5)
+            ResumeState.of(state, "c", 4)
 
 
 @pytest.mark.parametrize("key", ["model", "opt"])

@@ -94,7 +94,7 @@ def test_a_signal_saves_and_says_how_to_go_on(tiny_run, number, code):
             break
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
-    assert process.returncode == code and "Go on with the same command and -r" in out and "Traceback" not in err
+    assert process.returncode == code and "Resume with the same command and -r" in out and "Traceback" not in err
     assert next((folder / "work").glob("*/*/last.pdparams")).is_file()
     again = shlex.split(re.search(r"-r: python main.py (.*)", out)[1])
     done = command(*again, "--scheduler_args.cosine.max_epoch=3")

@@ -72,10 +72,13 @@ def test_no_two_modules_import_each_other():
         for path in files(room):
             parts = path.relative_to(ROOT).with_suffix("").parts
             names[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
-    arrows = {
-        name: {other for other in names if other != name and any(i == other or i.startswith(f"{other}.") for i in imported(path))}
-        for name, path in names.items()
-    }
+
+    def module(imported_name):
+        """The module of ours that a full name lies in, or None."""
+        parts = imported_name.split(".")
+        return next((name for end in range(len(parts), 0, -1) if (name := ".".join(parts[:end])) in names), None)
+
+    arrows = {name: {module(other) for other in imported(path)} - {name, None} for name, path in names.items()}
     for name in arrows:  # what can be reached from a module does not lead back to it
         reached, todo = set(), [name]
         while todo:

@@ -169,14 +169,14 @@ def test_a_job_that_is_told_to_stop_saves_first(place):
         time.sleep(0.1)
     process.send_signal(signal.SIGTERM)
     assert finish(process).code != 0
-    assert "saved. Go on with the same command and -r" in log.read_text()
+    assert "saved. Resume with the same command and -r" in log.read_text()
     (last,) = (place[0] / "told").glob("*/*/last.pdparams")
     read_checkpoint(last)
 
 
 def test_several_gpus_are_one_process_each_where_there_are_gpus_and_one_line_where_not(place, capsys, monkeypatch, tmp_path):
-    import initializer
     import main
+    from training import device
     from utils.errors import UserError
 
     argv = [*place[1][:-1], "-g", "0", "1", "--scheduler_args.cosine.max_epoch=1", f"--work_dir={tmp_path}"]
@@ -189,7 +189,7 @@ def test_several_gpus_are_one_process_each_where_there_are_gpus_and_one_line_whe
         raise SystemExit
 
     monkeypatch.setattr(os, "execv", execv)
-    monkeypatch.setattr(initializer, "gpu_count", lambda: 2)
+    monkeypatch.setattr(device, "gpu_count", lambda: 2)
     with pytest.raises(SystemExit):
         main.main(argv)
     ((program, command),) = started

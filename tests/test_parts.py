@@ -13,7 +13,7 @@ from main import main
 from processor import Trainer
 from training import runners
 from training.checkpoint import read_checkpoint
-from training.runners import InParts, Whole, divide
+from training.runners import Runner, ThreadedRunner, divide
 from utils.process import cores, threads
 
 
@@ -56,8 +56,8 @@ BATCHES = {"two bodies": [2] * 6, "one body": [1] * 6, "both": [1, 2, 2, 1, 1, 2
 def test_training_in_parts_is_training_on_the_whole_batch(bodies, count, layer_type):
     batches = [features(bodies, seed) for seed in range(3)]
     changes = {"layer_type": layer_type}
-    expected, state = train(Whole(small(**changes)), batches)
-    losses, left = train(InParts(small(**changes), count), batches)
+    expected, state = train(Runner(small(**changes)), batches)
+    losses, left = train(ThreadedRunner(small(**changes), count), batches)
     np.testing.assert_allclose(losses, expected, rtol=1e-4)
     for name, value in state.items():
         np.testing.assert_allclose(left[name], value, rtol=1e-3, atol=2e-4, err_msg=name)
@@ -67,7 +67,7 @@ def test_training_in_parts_is_training_on_the_whole_batch(bodies, count, layer_t
 def test_gradients_in_parts_are_those_of_the_whole_batch(att_type):
     x = features([1, 2, 1, 2, 1])
     gradients = []
-    for make in (Whole, lambda model: InParts(model, 2)):
+    for make in (Runner, lambda model: ThreadedRunner(model, 2)):
         run = make(small(att_type=att_type))
         run.model.train()
         for _ in range(2):  # they add up
@@ -80,7 +80,7 @@ def test_gradients_in_parts_are_those_of_the_whole_batch(att_type):
 
 def test_evaluation_in_parts_gives_the_logits_of_each_sample_and_keeps_no_graph():
     x = features([1, 2, 0, 2, 1])
-    run = InParts(small(), 2)
+    run = ThreadedRunner(small(), 2)
     run.model.eval()
     with paddle.no_grad():
         logits = run(x)
@@ -91,7 +91,7 @@ def test_evaluation_in_parts_gives_the_logits_of_each_sample_and_keeps_no_graph(
 
 def test_the_same_steps_in_parts_leave_the_same_bits():
     batches = [features([1, 2, 2, 1], seed) for seed in range(3)]
-    (losses, a), (again, b) = (train(InParts(small(), 3), batches) for _ in range(2))
+    (losses, a), (again, b) = (train(ThreadedRunner(small(), 3), batches) for _ in range(2))
     assert losses == again and all(np.array_equal(value, b[name]) for name, value in a.items())
 
 
@@ -126,17 +126,17 @@ def test_small_batches_are_not_divided_and_large_ones_get_a_part_for_what_a_thre
 
 @pytest.mark.parametrize("when", ["forward", "backward"])
 def test_an_error_in_one_part_ends_all_and_is_the_one_that_is_raised(when, monkeypatch):
-    run, x = InParts(small(), 2), features([2, 2])
+    run, x = ThreadedRunner(small(), 2), features([2, 2])
     run.model.train()
     loss = run(x).sum()
-    original = runners.Together.exchange
+    original = runners.PartExchange.gather
 
     def exchange(self, part, told):
         if part == 1:
             raise MemoryError("no room")
         return original(self, part, told)
 
-    monkeypatch.setattr(runners.Together, "exchange", exchange)
+    monkeypatch.setattr(runners.PartExchange, "gather", exchange)
     with pytest.raises((MemoryError, OSError), match="no room"):
         run(x) if when == "forward" else run.backward(loss)
     monkeypatch.undo()

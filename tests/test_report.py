@@ -13,7 +13,7 @@ from conftest import GOLDEN, ROOT, environment
 from dataset.graph import NTU, Graph
 from evaluation.figures import save_figures
 from evaluation.report import MISSING, choose_samples, describe_sample, read_curves, write_page
-from evaluation.saliency import attention_maps, look, viewer_axes
+from evaluation.saliency import attention_maps, sample_saliency, viewer_axes
 from evaluation.scores import Scores, top_confusions
 from tests.pages import HOSTILE, TWO_D, make_data, make_look, make_scores
 from utils.errors import UserError
@@ -85,7 +85,7 @@ def test_curves_of_a_run_without_or_with_damaged_figures(tmp_path):
 
 
 class OneSample:
-    """What `look` asks of a feeder: features and coordinates of one sample."""
+    """What `sample_saliency` asks of a feeder: features and coordinates of one sample."""
 
     def __init__(self, graph, shape=(3, 8, 3, 2), num_frame=8):
         self.graph, self.num_frame, self.data = graph, num_frame, self
@@ -111,7 +111,7 @@ def test_maps_are_those_of_the_network(small_network, att_type):
     model = small_network(att_type=att_type)
     model.eval()
     feeder = OneSample(CHAIN)
-    seen = look(model, feeder, 0, list("abcd"), "y")
+    seen = sample_saliency(model, feeder, 0, list("abcd"), "y")
     logits, features = model(paddle.to_tensor(feeder.features[None]))
     assert seen.motion.shape == (5, 2, 3, 3) and seen.seen[:, 0].all() and not seen.seen[:, 1].any()
     np.testing.assert_allclose(seen.probabilities, paddle.nn.functional.softmax(logits)[0].numpy(), rtol=1e-5)
@@ -151,9 +151,9 @@ def test_the_zero_centre_of_normalised_bodies_is_not_missing(small_network):
     model.eval()
     feeder = OneSample(CHAIN)
     feeder.coordinates[:, :, 0, 0] = 0
-    assert look(model, feeder, 0, list("abcd"), "z").seen[:, 0].all()
+    assert sample_saliency(model, feeder, 0, list("abcd"), "z").seen[:, 0].all()
     feeder.coordinates[0, 2, 0, 0] = 1  # a centre that is somewhere is missing where it is zero
-    assert look(model, feeder, 0, list("abcd"), "z").seen[:, 0, 0].tolist() == [False, False, True, False, False]
+    assert sample_saliency(model, feeder, 0, list("abcd"), "z").seen[:, 0, 0].tolist() == [False, False, True, False, False]
 
 
 # ---------------------------------------------------------------- pictures and commands

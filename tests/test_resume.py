@@ -191,7 +191,7 @@ def test_a_signal_during_an_epoch_saves_after_the_next_step(tiny_run, monkeypatc
     with pytest.raises(raised):
         run(stopped)
     assert len(done) == 3 + saved
-    assert f"Stopped at epoch 2/3, batch {saved}; saved. Go on with the same command and -r" in capsys.readouterr().out
+    assert f"Stopped at epoch 2/3, batch {saved}; saved. Resume with the same command and -r" in capsys.readouterr().out
     run([*stopped, "-r"])
     assert_same_end(folder / "straight", folder / "stopped")
 
@@ -214,7 +214,7 @@ def test_a_signal_during_an_evaluation_stops_it_at_once(tiny_run, monkeypatch, c
     with pytest.raises(raised):
         run(stopped)
     assert len(scored) == 7 + 3
-    assert "Stopped at epoch 2/3, batch 3; saved. Go on with the same command and -r" in capsys.readouterr().out
+    assert "Stopped at epoch 2/3, batch 3; saved. Resume with the same command and -r" in capsys.readouterr().out
     run([*stopped, "-r"])
     assert_same_end(folder / "straight", folder / "stopped")
 

@@ -11,11 +11,11 @@ from options.schema import load_config
 from processor import step_seed
 from tests.runs import final, run
 from training.checkpoint import load_weights, read_checkpoint
-from training.runners import InParts, Whole
+from training.runners import Runner, ThreadedRunner
 from utils.errors import UserError
 
 
-@pytest.mark.parametrize("way", [Whole, lambda model: InParts(model, 3)], ids=["whole", "in parts"])
+@pytest.mark.parametrize("way", [Runner, lambda model: ThreadedRunner(model, 3)], ids=["whole", "in parts"])
 def test_three_training_steps_give_the_published_losses_and_gradients(golden, published, way):
     expected = golden("train_step_xsub")
     config = load_config("2001", [("model_args.drop_prob", "0.0")])
@@ -124,7 +124,7 @@ def test_gradients_are_clipped_by_their_global_norm(tiny_run, monkeypatch):
     steps, original = [], processor.Trainer.update
 
     def update(self):
-        rate, before = self.optimizer.get_lr(), [p.numpy().copy() for p in self.model.parameters()]
+        rate, before = self.recipe.optimizer.get_lr(), [p.numpy().copy() for p in self.model.parameters()]
         norm = np.sqrt(sum(float((p.grad**2).sum()) for p in self.model.parameters() if not p.stop_gradient))
         original(self)
         moved = np.sqrt(sum(((p.numpy() - b) ** 2).sum() for p, b in zip(self.model.parameters(), before, strict=True)))
@@ -150,12 +150,12 @@ def test_mixed_precision_says_that_a_cpu_computes_in_float32_and_does(tiny_run, 
 
 @pytest.mark.parametrize("level", ["O1", "O2"])
 def test_mixed_precision_on_a_gpu_keeps_batch_norm_and_master_weights_in_float32(monkeypatch, level):
-    import initializer
+    from training.precision import mixed_precision
 
     asked = []
     monkeypatch.setattr(paddle, "get_device", lambda: "gpu:0")
     monkeypatch.setattr(paddle.amp, "decorate", lambda *objects, **options: asked.append((objects, options)))
-    arguments = initializer.mixed_precision(load_config("2001", [("amp", level)]), "model", "optimizer")
+    arguments = mixed_precision(level, "float16", "model", "optimizer")
     assert arguments["enable"] and arguments["level"] == level and "batch_norm" in arguments["custom_black_list"]
     if level == "O1":
         assert not asked

@@ -83,35 +83,18 @@ def newest_checkpoint(parent):
     raise UserError(f"{parent}: no run with a usable checkpoint to resume{problems}; start one without -r, or give one with -pp")
 
 
-def _like(value, form):
-    """Whether a value has the keys, lengths and kinds of numbers of `form`, and no number is negative or absurdly large."""
-    if isinstance(form, dict):
-        return isinstance(value, dict) and all(_like(value.get(key), inner) for key, inner in form.items())
-    if isinstance(form, list):
-        return isinstance(value, list) and len(value) == len(form) and all(map(_like, value, form))
-    kinds = (int, np.integer) if isinstance(form, int) else (int, float, np.integer, np.floating)
-    return isinstance(value, kinds) and not isinstance(value, bool) and 0 <= value <= 2**53
+def run_of(checkpoint):
+    """The run folder that a checkpoint lies in, or None."""
+    folder = Path(checkpoint).parent
+    return folder if (folder / "config.yaml").is_file() and (folder / "log.txt").is_file() else None
 
 
-def training_state(state, path, classes, sums):
-    """(epoch, best_state, progress, scaler) of a checkpoint to go on from; the last three None where it has none.
-
-    `progress` counts the batches of a started epoch and holds two lists of `sums` numbers. Odd values raise UserError.
-    """
-    epoch, best, progress, scaler = (state.get(key) for key in ("epoch", "best_state", "progress", "scaler"))
-    form = {"step": 0, "metrics": 0, "world": 0, "seconds": 0.0, "epoch": [0.0] * sums, "window": [0.0] * sums}
-    good = {"epoch": _like(epoch, 0) or (type(epoch) is int and epoch == -1)}
-    good["best_state"] = best is None or (_like(best, {"acc_top1": 0.0, "acc_top5": 0.0}) and "cm" in best)
-    if good["best_state"] and best is not None:
-        cm = best["cm"]
-        table = isinstance(cm, np.ndarray) and cm.shape == (classes, classes) and cm.dtype.kind in "iuf"
-        good["best_state"] = max(best["acc_top1"], best["acc_top5"]) <= 1 and (table or (type(cm) is int and cm == 0))
-    good["progress"] = progress is None or _like(progress, form)
-    numbers = (int, float, np.number, np.ndarray)
-    good["scaler"] = scaler is None or (isinstance(scaler, dict) and all(isinstance(v, numbers) for v in scaler.values()))
-    for key in (key for key in good if not good[key]):
-        raise UserError(f"{path}: {key} is not what a training run saves; start from its weights: -pp, without -r")
-    return int(epoch), best, progress, scaler
+def load_last(runs, path=None):
+    """(checkpoint, its path, run folder or None, lines to log) to resume: of `path`, else the newest usable one of `runs`."""
+    if path:
+        return read_checkpoint(path), Path(path), run_of(path), []
+    checkpoint, path, lines = newest_checkpoint(runs)
+    return checkpoint, path, path.parent, lines
 
 
 def weight_arrays(state, path="checkpoint"):

@@ -55,16 +55,6 @@ class Recorder:
             self.board.close()
 
 
-SUMS = 5  # of a stretch of training: loss, samples that gave it, top-1 hits, top-5 hits, batches left out
-
-
-def averages(sums, prefix=""):
-    """{loss, top1, top5}: means over the samples of SUMS sums; empty where every batch was left out."""
-    loss, samples, top1, top5, _ = sums
-    values = {"loss": loss, "top1": top1, "top5": top5}
-    return {prefix + name: value / samples for name, value in values.items() if samples}
-
-
 class Meter:
     """Seconds that batches take, in all and waiting for data."""
 

@@ -19,7 +19,7 @@ SMALLEST_PART = 14_400  # bodies x frames x joints that are worth a thread
 SMALLEST_SAVING = 4_800  # and of equal bodies, that are worth a part of their own
 
 
-class Whole:
+class Runner:
     """Features (N, I, C, T, V, M), NumPy float32 -> logits (N, classes) of `model`."""
 
     def __init__(self, model):
@@ -33,7 +33,7 @@ class Whole:
         loss.backward()
 
 
-class InParts(Whole):
+class ThreadedRunner(Runner):
     """The same numbers on `threads` threads of a CPU, most of whose kernels in Paddle run on one thread each.
 
     The bodies of a batch are divided; each part runs in its thread through a copy of the network, whose batch norms take
@@ -55,12 +55,12 @@ class InParts(Whole):
             return super().__call__(features)
         networks = self.prepare(times)
 
-        def run(network, rows):
+        def forward(network, rows):
             with paddle.set_grad_enabled(with_gradient):  # is a thread's own
                 x = paddle.to_tensor(np.ascontiguousarray(bodies[rows].swapaxes(0, 1)))
                 return network.pool(network.streams(x))
 
-        outs = self.side_by_side(run, networks, parts)
+        outs = self.side_by_side(forward, networks, parts)
         pooled = paddle.concat([out.detach() for out in outs])
         if with_gradient:
             self.outs, self.pooled, pooled.stop_gradient = outs, pooled, False
@@ -85,7 +85,7 @@ class InParts(Whole):
         """Copies of the network as it is now, for parts of which each row counts `times` times."""
         while len(self.copies) < len(times):
             self.copies.append(_copy(self.model))
-        self.together, networks = Together(times), self.copies[: len(times)]
+        self.exchange, networks = PartExchange(times), self.copies[: len(times)]
         for part, network in enumerate(networks):
             network.train() if self.model.training else network.eval()
             for mine, its in zip(self.model.parameters(), network.parameters(), strict=True):
@@ -93,23 +93,23 @@ class InParts(Whole):
                     paddle.assign(mine.detach(), its.detach())
             for layer in network.sublayers():
                 if isinstance(layer, BatchNormOfPart):
-                    layer.part, layer.together = part, self.together
+                    layer.part, layer.exchange = part, self.exchange
         return networks
 
     def side_by_side(self, function, *arguments):
         """[function(...) of each part]; raises what the first part that failed raised."""
 
-        def run(*given):
+        def guarded(*given):
             try:
                 return function(*given)
             except BaseException as error:
-                self.together.give_up(error)
+                self.exchange.abort(error)
                 raise
 
-        futures = [self.pool.submit(run, *given) for given in zip(*arguments, strict=True)]
+        futures = [self.pool.submit(guarded, *given) for given in zip(*arguments, strict=True)]
         failed = [future.exception() for future in futures]
         if any(failed):
-            raise self.together.reason
+            raise self.exchange.reason
         return [future.result() for future in futures]
 
 
@@ -129,22 +129,22 @@ def divide(bodies, most):
     return ([*rows, [keys.index(common)]], [*times, count], place) if merge else (rows, times, place)
 
 
-class Together:
-    """What the parts of one batch tell each other."""
+class PartExchange:
+    """What the parts of one batch pass to each other."""
 
     def __init__(self, times):
-        self.times, self.told, self.reason = times, [None] * len(times), None
+        self.times, self.values, self.reason = times, [None] * len(times), None
         self.barrier = threading.Barrier(len(times))
 
-    def exchange(self, part, told):
-        """What all parts told, in their order; waits for them. Raises BrokenBarrierError where one gave up."""
-        self.told[part] = told
+    def gather(self, part, value):
+        """The values of all parts, in their order; waits for them. Raises BrokenBarrierError where one failed."""
+        self.values[part] = value
         self.barrier.wait()
-        everything = list(self.told)
-        self.barrier.wait()  # none tells the next before all have read this
-        return everything
+        values = list(self.values)
+        self.barrier.wait()  # none passes the next before all have read this
+        return values
 
-    def give_up(self, reason):
+    def abort(self, reason):
         self.reason = self.reason or reason
         self.barrier.abort()
 
@@ -163,12 +163,12 @@ class BatchNormOfPart(BatchNorm):
     """Batch norm of one part of a batch by the statistics of the whole. The first part moves the running statistics."""
 
     def forward(self, x, conv_bias=None):
-        if not self.training or len(self.together.times) == 1:
+        if not self.training or len(self.exchange.times) == 1:
             return super().forward(x, conv_bias)
         mean, variance, count = self.statistics(x)
         if self.part == 0:
             self.move(mean if conv_bias is None else mean + conv_bias, variance)
-        x, weight, bias = _OfAll.apply(x, self.weight, self.shift(conv_bias), self, mean, variance, count)
+        x, weight, bias = _WholeBatchStatistics.apply(x, self.weight, self.shift(conv_bias), self, mean, variance, count)
         return F.batch_norm(x, mean, variance, weight, bias, False, epsilon=self._epsilon)
 
     @paddle.no_grad()
@@ -186,31 +186,31 @@ class BatchNormOfPart(BatchNorm):
             F.batch_norm(x, mean, variance, None, None, True, 0.0)  # without momentum it sets both to those of x
         else:  # a single value, for which it sets nothing
             mean = x.flatten()
-        count = x.size // C * self.together.times[self.part]
-        counts, means, variances = zip(*self.together.exchange(self.part, (count, mean, variance)), strict=True)
+        count = x.size // C * self.exchange.times[self.part]
+        counts, means, variances = zip(*self.exchange.gather(self.part, (count, mean, variance)), strict=True)
         means, variances = paddle.stack(means), paddle.stack(variances)
         shares = paddle.to_tensor(np.array(counts, "float32")[:, None] / sum(counts))
         mean = (shares * means).sum(0)
         return mean, (shares * (variances + (means - mean).square())).sum(0), sum(counts)
 
 
-class _OfAll(PyLayer):
+class _WholeBatchStatistics(PyLayer):
     """x, weight and bias for a batch norm by fixed statistics, as they are; backward adds what goes through the statistics."""
 
     @staticmethod
     def forward(ctx, x, weight, bias, bn, mean, variance, count):
         ctx.save_for_backward(x, weight, mean, variance)
-        ctx.bn, ctx.share, ctx.is_data = bn, bn.together.times[bn.part] / count, x.stop_gradient
+        ctx.bn, ctx.share, ctx.is_data = bn, bn.exchange.times[bn.part] / count, x.stop_gradient
         return x.view(x.shape), weight.clone(), bias.clone()  # new tensors to autograd; the large one shares its memory
 
     @staticmethod
     def backward(ctx, dx, dweight, dbias):
         x, weight, mean, variance = ctx.saved_tensor()
-        told = zip(*ctx.bn.together.exchange(ctx.bn.part, (dweight, dbias)), strict=True)
+        gradients = zip(*ctx.bn.exchange.gather(ctx.bn.part, (dweight, dbias)), strict=True)
         if ctx.is_data:
             return None, dweight, dbias, None, None
         epsilon = ctx.bn._epsilon
         scale = -ctx.share * weight * paddle.rsqrt(variance + epsilon)
-        through_variance, through_mean = (scale * sum(parts[1:], parts[0]) for parts in told)
+        through_variance, through_mean = (scale * sum(parts[1:], parts[0]) for parts in gradients)
         dx.add_(F.batch_norm(x, mean, variance, through_variance, through_mean, False, epsilon=epsilon))
         return dx, dweight, dbias, None, None
