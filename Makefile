@@ -46,14 +46,14 @@ test-paddle26: venv $(VENV)-paddle26/.ready  ## of test-full: what Paddle 2.6 do
 	@$(RUN) -m pytest tests/test_paddle26.py
 
 torture: venv  ## every bad input and fault against the real commands, half an hour; docs/reliability.md. QUICK=1 tries it only
-	@$(RUN) tests/torture.py $(if $(QUICK),--quick,--page docs/reliability.md)
+	@$(RUN) -m tests.torture $(if $(QUICK),--quick,--page docs/reliability.md)
 
 test-min: $(VENV)-min/.ready  ## the quick tests with the lowest versions that requirements.txt and pyproject.toml promise, in .venv-min
 	@OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(VENV)-min/bin/python -m pytest -n 2 --dist loadfile -m "not full"
 
 fuzz: venv  ## feed every reader of files what its branches lead to, SECONDS=60 each; what it finds is in fuzz/
-	@mkdir -p fuzz; for target in $$($(RUN) tests/fuzz_files.py --list); do \
-	  $(RUN) tests/fuzz_files.py $$target -max_total_time=$(or $(SECONDS),60) -verbosity=0 -artifact_prefix=fuzz/; \
+	@mkdir -p fuzz; for target in $$($(RUN) -m tests.torture.fuzz_files --list); do \
+	  $(RUN) -m tests.torture.fuzz_files $$target -max_total_time=$(or $(SECONDS),60) -verbosity=0 -artifact_prefix=fuzz/; \
 	done
 
 tipc: venv  ## the TIPC chain on synthetic data, on the CPU: lite_train_lite_infer and ONNX

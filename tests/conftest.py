@@ -1,24 +1,14 @@
 """Shared fixtures. Golden outputs of the published system lie outside the repository; tests that need them skip without."""
 
-import os
-import pickle
-import zlib
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import settings
 
+from tests.helpers.places import GOLDEN, PUBLISHED
+from tests.helpers.small import TINY, small, write_split
 from utils.process import start_paddle
 
-ROOT = Path(__file__).parents[1]
-SHARED = ROOT.parent / "shared"
-GOLDEN = SHARED / "golden"
-PUBLISHED = SHARED / "pretrained" / "xsub.pdparams"
-
 start_paddle()
-HELPERS = ("exported", "own_data", "pages", "raw_folders", "runs", "tipc", "torch_saved")  # plugins, but imported as well
-pytest.register_assert_rewrite(*(f"tests.{name}" for name in HELPERS))
 settings.register_profile("same every time", derandomize=True)
 settings.load_profile("same every time")
 
@@ -48,88 +38,10 @@ def published():
     return PUBLISHED
 
 
-def with_memory_of_its_own(command):
-    """A command whose largest memory (ru_maxrss) is its own: Linux lets a program begin with that of the one that starts it."""
-    return ["sh", "-c", '"$@"; exit $?', "sh", *command]
-
-
-def fill(model):
-    """Give a network weights that follow from their names alone, whatever the library's random numbers."""
-    for name, tensor in model.state_dict().items():
-        last, noise = name.split(".")[-1], np.random.default_rng(zlib.crc32(name.encode())).normal(size=tensor.shape)
-        if last == "joints" or last == "A":
-            continue
-        if last == "_variance":
-            value = 1 + 0.1 * np.abs(noise)
-        elif last == "edge" or (last == "weight" and noise.ndim == 1):
-            value = 1 + 0.1 * noise
-        else:
-            value = noise * (np.sqrt(1.5 / np.prod(noise.shape[1:])) if last == "weight" else 0.1)
-        tensor.set_value(value.astype("float32"))
-    return model
-
-
-def small(num_classes=4, data_shape=(3, 6, 8, 3, 2), **changes):
-    """A network on a graph of three joints in a row, with named weights, T = 8, M = 2."""
-    from dataset.graph import Graph
-    from model import EfficientGCN
-
-    graph = Graph("chain", ((0, 1), (1, 2)), (0, 0, 1), {"one": (0, 1), "two": (2,)}, 0)
-    args = {
-        "model_type": "EfficientGCN-B0",
-        "stem_channel": 8,
-        "block_args": [[16, 1, 0.5], [16, 2, 1]],
-        "fusion_stage": 1,
-        "act_type": "swish",
-        "att_type": "stja",
-        "layer_type": "SG",
-        "drop_prob": 0.0,
-        "kernel_size": [5, 2],
-        "scale_args": [1.2, 1.35],
-        "expand_ratio": 2,
-        "reduct_ratio": 2,
-        "bias": True,
-        "edge": True,
-        **changes,
-    }
-    return fill(EfficientGCN(data_shape, num_classes, graph.adjacency(), graph.part_of_joint, **args))
-
-
 @pytest.fixture
 def small_network():
     """small_network(**changes) -> a network as `small` makes it."""
     return small
-
-
-def write_split(folder, split, count, *, classes=4, seed=0, frames=300):
-    """Write {split}_data.npy and _label.pkl of `count` samples whose motion depends on the class."""
-    rng = np.random.default_rng((seed, zlib.crc32(split.encode())))
-    labels = [int(i % classes) for i in range(count)]
-    time = np.arange(frames) / 10
-    data = rng.normal(0, 0.1, (count, 3, frames, 25, 2)).astype("float32")
-    for i, label in enumerate(labels):
-        data[i, label % 3] += np.sin(time * (1 + label))[:, None, None]
-    folder.mkdir(parents=True, exist_ok=True)
-    np.save(folder / f"{split}_data.npy", data)
-    place = "S002C002P001" if split == "train" else "S001C001P003"  # on its side of every data set's split
-    names = [f"{place}R{i + 1:03}A{label + 1:03}.skeleton" for i, label in enumerate(labels)]
-    with open(folder / f"{split}_label.pkl", "wb") as file:
-        pickle.dump((names, labels, [frames] * count), file, 4)
-
-
-TINY = {
-    "gpus": "[]",
-    "workers": "0",
-    "dataset_args.ntu.num_frame": "8",
-    "dataset_args.ntu.train_batch_size": "4",
-    "dataset_args.ntu.eval_batch_size": "3",
-    "model_args.stem_channel": "8",
-    "model_args.block_args": "[[16, 1, 0.5], [16, 2, 1]]",
-    "model_args.fusion_stage": "1",
-    "scheduler_args.cosine.max_epoch": "3",
-    "scheduler_args.cosine.warm_up": "1",
-    "no_progress_bar": "true",
-}
 
 
 @pytest.fixture
@@ -139,8 +51,3 @@ def tiny_run(tmp_path):
         write_split(tmp_path / "npy" / "original" / "ntu-xsub", split, count)
     options = {**TINY, "dataset_args.ntu.root_folder": str(tmp_path / "npy"), "work_dir": str(tmp_path / "work")}
     return tmp_path, ["-c", "2001", *(f"--{key}={value}" for key, value in options.items())]
-
-
-def environment():
-    """Environment of a subprocess that runs the project's commands."""
-    return {**os.environ, "PYTHONPATH": str(ROOT)}

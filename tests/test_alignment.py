@@ -5,9 +5,9 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import GOLDEN
 
 from benchmarks import alignment
+from tests.helpers.places import GOLDEN
 from utils.errors import UserError
 
 

@@ -9,7 +9,7 @@ from dataset.features import branch_features
 from dataset.graph import NTU
 from reader.ntu_reader import read_sample
 from reader.transformer import view_normalise
-from tests.skeleton_corpus import skeleton_bytes
+from tests.helpers.skeleton_corpus import skeleton_bytes
 
 
 @pytest.mark.parametrize("bodies", [(1, 1, 1), (2, 2, 1, 2), (0, 0, 1, 2, 0, 1), (4, 3, 0), (0, 0)])
@@ -27,7 +27,7 @@ def test_plain_paddle_network_gives_our_logits():
 
     from benchmarks import networks
     from benchmarks.plain.paddle_model import EfficientGCNB0
-    from tests.conftest import fill
+    from tests.helpers.small import fill
 
     model = fill(networks.build_ours(frames=16))
     plain = EfficientGCNB0(NTU.adjacency(2)).load_paddle({name: t.numpy() for name, t in model.state_dict().items()})

@@ -15,10 +15,10 @@ import time
 
 import numpy as np
 import pytest
-from conftest import GOLDEN, ROOT, environment
 
 from evaluation.scores import Scores
 from options.command_line import JOB, parse_command_line, same_command
+from tests.helpers.places import GOLDEN, ROOT, environment
 from utils.terminal import paint
 
 

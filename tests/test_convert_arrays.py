@@ -8,12 +8,12 @@ import pytest
 
 from dataset.ntu_feeder import load_data, load_labels
 from options.schema import load_config
-from tests.own_data import write_source
+from tests.helpers.own_data import write_source
 from tools import convert_arrays
 from utils.errors import UserError
 from utils.process import run_command
 
-pytest_plugins = ["tests.own_data"]
+pytest_plugins = ["tests.helpers.own_data"]
 
 
 def test_arrays_and_json_become_a_data_set(own, tmp_path):

@@ -7,17 +7,18 @@ from collections import OrderedDict
 
 import numpy as np
 import pytest
-from conftest import ROOT, fill
 
 from initializer import build_model
 from options.schema import load_config
+from tests.helpers.places import ROOT
+from tests.helpers.small import fill
 from tools.convert_weights import convert, main, read_weights
 from training.checkpoint import load_weights, read_checkpoint, weight_arrays
 from utils.errors import UserError
 from utils.pickles import load_pickle
 from utils.process import run_command
 
-pytest_plugins = ["tests.torch_saved"]
+pytest_plugins = ["tests.helpers.torch_saved"]
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import yaml
-from conftest import TINY
 
 from dataset.features import branch_features
 from dataset.graph import NTU, Graph
@@ -11,11 +10,12 @@ from evaluation.scores import Scores
 from initializer import build_feeder, build_model, class_names, data_shape, skeleton_graph
 from main import main
 from options.schema import FOLDER, load_config
-from tests.own_data import CLASSES, write_source
+from tests.helpers.own_data import CLASSES, write_source
+from tests.helpers.small import TINY
 from tools import convert_arrays
 from utils.errors import UserError
 
-pytest_plugins = ["tests.own_data"]
+pytest_plugins = ["tests.helpers.own_data"]
 
 CHAIN = {
     "joints": ["hip", "chest", "head"],

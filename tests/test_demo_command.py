@@ -5,8 +5,8 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT
 
+from tests.helpers.places import ROOT
 from tools.demo_data import write_demo
 from utils.errors import UserError
 

@@ -1,50 +1,18 @@
 """The synthetic .skeleton files: their format, the figures of real files, and that people do what their label says."""
 
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from dataset.demo_motion import ACTIONS, PAIRS
+from tests.helpers.kinect import BONES, HEAD, distance
+from tests.helpers.places import ROOT
 from tools.demo_data import write_demo
 
-ROOT = Path(__file__).parents[1]
 NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})\.skeleton")
 X_SUB_TRAIN = {1, 2, 4, 5, 8, 9, 13, 14, 15, 16, 17, 18, 19, 25, 27, 28, 31, 34, 35, 38}
-# Of real files: each joint's bone goes to this joint (from 1) and measures this many metres.
-BONES = {
-    1: (2, 0.27),
-    3: (21, 0.07),
-    4: (3, 0.12),
-    5: (21, 0.14),
-    6: (5, 0.23),
-    7: (6, 0.21),
-    8: (7, 0.06),
-    9: (21, 0.13),
-    10: (9, 0.21),
-    11: (10, 0.22),
-    12: (11, 0.07),
-    13: (1, 0.06),
-    14: (13, 0.34),
-    15: (14, 0.33),
-    16: (15, 0.10),
-    17: (1, 0.07),
-    18: (17, 0.33),
-    19: (18, 0.35),
-    20: (19, 0.10),
-    21: (2, 0.20),
-    22: (23, 0.06),
-    23: (8, 0.04),
-    24: (25, 0.06),
-    25: (12, 0.04),
-}
 TRUNK, ELBOW_TO_WRIST, HANDS_AND_FEET = [1, 2, 3, 4, 21], [6, 7, 10, 11], [8, 12, 16, 20, 22, 23, 24, 25]
-RIGHT_HAND, LEFT_HAND, HEAD, RIGHT_FOOT, LEFT_FOOT = 11, 7, 3, 19, 15  # joints from 0
-
-
-def distance(a, b):
-    return np.linalg.norm(a - b, axis=-1)
 
 
 class Skeleton:

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from test_demo_data import BONES, HEAD, LEFT_FOOT, LEFT_HAND, RIGHT_FOOT, RIGHT_HAND, distance
 
 from dataset.demo_motion import ACTIONS, PAIRS, draw_body, perform
+from tests.helpers.kinect import BONES, HEAD, LEFT_FOOT, LEFT_HAND, RIGHT_FOOT, RIGHT_HAND, distance
 
 
 def people(seed, left_handed=False):

@@ -8,11 +8,11 @@ from html import unescape
 
 import pytest
 import yaml
-from conftest import ROOT, environment
 
 import infer
 from options.command_line import parse_command_line
 from options.schema import FOLDER, Config, load_config
+from tests.helpers.places import ROOT, environment
 from tools.config_page import page
 from utils import VERSION
 

@@ -16,7 +16,8 @@ from dataset.graph import NTU
 from export.program import export_program
 from inference.engines import Program, open_engine
 from options.schema import load_config
-from tests.conftest import ROOT, environment, fill
+from tests.helpers.places import ROOT, environment
+from tests.helpers.small import fill
 from training.checkpoint import load_weights, read_checkpoint
 from utils.errors import UserError
 
@@ -231,7 +232,7 @@ KILLED = """
 import os, signal, sys
 from types import SimpleNamespace
 from tests.test_export import RECORD, SMALL, export
-from tests.conftest import small
+from tests.helpers.small import small
 
 network, left = small(), int(sys.argv[2])
 network.classifier.fc.bias.set_value(network.classifier.fc.bias * 0 + 9)

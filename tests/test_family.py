@@ -6,10 +6,10 @@ import re
 import numpy as np
 import paddle
 import pytest
-from conftest import GOLDEN, ROOT
 
 from initializer import build_model, data_shape
 from options.schema import load_config
+from tests.helpers.places import GOLDEN, ROOT
 from tools.model_info import PUBLISHED, count, page, parameters
 
 DATA_SETS = ["ntu-xsub", "ntu-xview", "ntu-xsub120", "ntu-xset120"]

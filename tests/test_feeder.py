@@ -6,12 +6,12 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import write_split
 
 from dataset.features import branch_features
 from dataset.graph import NTU
 from dataset.loader import Loader
 from dataset.ntu_feeder import EpochBatches, NTUFeeder, load_data, load_labels
+from tests.helpers.small import write_split
 from utils.errors import UserError
 
 SETTINGS = {"num_frame": 8, "inputs": "JVB", "graph": NTU, "num_classes": 60}

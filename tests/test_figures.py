@@ -8,7 +8,7 @@ import numpy as np
 import paddle.nn.functional as F
 import pytest
 
-from tests.runs import final, run
+from tests.helpers.runs import final, run
 from training.checkpoint import read_checkpoint
 
 

@@ -4,8 +4,9 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT, environment, with_memory_of_its_own
-from fuzz_files import TARGETS, mutants, nothing_run
+
+from tests.helpers.places import environment, with_memory_of_its_own
+from tests.torture.fuzz_files import TARGETS, mutants, nothing_run
 
 
 @pytest.mark.parametrize("name", TARGETS)
@@ -16,7 +17,7 @@ def test_mutants_are_read_or_refused(name):
 
 def fuzz(name, runs, folder):
     pytest.importorskip("atheris", reason="atheris has no wheel for this system: pip install '.[fuzz]'")
-    command = [sys.executable, str(ROOT / "tests" / "fuzz_files.py"), name, f"-runs={runs}", "-seed=1", "-verbosity=0"]
+    command = [sys.executable, "-m", "tests.torture.fuzz_files", name, f"-runs={runs}", "-seed=1", "-verbosity=0"]
     command = with_memory_of_its_own(command)
     done = subprocess.run(command, check=False, cwd=folder, env=environment(), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]

@@ -6,17 +6,17 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import GOLDEN
 
 import generator
 from generator import check, generate
 from reader.ntu_reader import read_sample
 from reader.splits import DATA_SETS
 from reader.transformer import view_normalise
-from tests.raw_folders import DATASET, contents, load, some_names, write_raw
+from tests.helpers.places import GOLDEN
+from tests.helpers.raw_folders import DATASET, contents, load, some_names, write_raw
 from utils.errors import UserError
 
-pytest_plugins = ["tests.raw_folders"]
+pytest_plugins = ["tests.helpers.raw_folders"]
 
 
 # ---------------------------------------------------------------- what is written

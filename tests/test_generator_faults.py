@@ -12,16 +12,16 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 
 import pytest
-from conftest import ROOT, with_memory_of_its_own
 
 import generator
 import utils.files
 from generator import generate
-from tests.raw_folders import DATASET, contents, some_names, write_raw
-from tests.skeleton_corpus import skeleton_bytes
+from tests.helpers.places import ROOT, with_memory_of_its_own
+from tests.helpers.raw_folders import DATASET, contents, some_names, write_raw
+from tests.helpers.skeleton_corpus import skeleton_bytes
 from utils.errors import UserError
 
-pytest_plugins = ["tests.raw_folders"]
+pytest_plugins = ["tests.helpers.raw_folders"]
 
 
 @pytest.mark.parametrize("state", ["new", "old", "old and new", "folder and old", "folder and new"])

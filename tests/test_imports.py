@@ -5,7 +5,8 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT
+
+from tests.helpers.places import ROOT
 
 FLOORS = [  # from the ground up: modules import those of floors below, and of their own
     {"utils", "model", "scheduler"},

@@ -15,12 +15,12 @@ from export.program import export_program
 from inference.engines import open_engine
 from reader.ntu_reader import layout, read_sample, read_skeleton, select_bodies
 from reader.transformer import view_normalise
-from tests.conftest import ROOT, environment
-from tests.exported import NAMES, linear_network, live_logits, probabilities, run
-from tests.skeleton_corpus import skeleton_bytes
+from tests.helpers.exported import NAMES, linear_network, live_logits, probabilities, run
+from tests.helpers.places import ROOT, environment
+from tests.helpers.skeleton_corpus import skeleton_bytes
 from utils.errors import UserError
 
-pytest_plugins = ["tests.exported"]
+pytest_plugins = ["tests.helpers.exported"]
 
 PROGRAMS = [("net.json", None), ("net", "onednn"), ("net.onnx", None), ("one", "onnxruntime"), ("one", None)]
 
@@ -130,7 +130,7 @@ def test_a_program_without_a_record_runs_with_2001_s_settings_and_says_so(export
 
 FIXED_BATCH = """
 import sys, paddle
-from tests.exported import linear_network
+from tests.helpers.exported import linear_network
 
 spec = [paddle.static.InputSpec([4, 3, 6, 8, 25, 2], "float32", "x")]
 paddle.jit.save(linear_network(), sys.argv[1], input_spec=spec)

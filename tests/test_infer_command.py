@@ -15,11 +15,11 @@ import pytest
 import infer
 import initializer
 from options.schema import load_config
-from tests.conftest import GOLDEN, ROOT, environment
-from tests.exported import NAMES, export, live_logits, probabilities, run
-from tests.skeleton_corpus import skeleton_bytes
+from tests.helpers.exported import NAMES, export, live_logits, probabilities, run
+from tests.helpers.places import GOLDEN, ROOT, environment
+from tests.helpers.skeleton_corpus import skeleton_bytes
 
-pytest_plugins = ["tests.exported"]
+pytest_plugins = ["tests.helpers.exported"]
 
 
 def test_a_skeleton_file_prints_its_name_and_the_five_best_classes(exports, recordings, capsys):

@@ -4,7 +4,6 @@ import numpy as np
 import paddle
 import paddle.nn.functional as F
 import pytest
-from conftest import GOLDEN
 
 from initializer import build_model
 from model import EfficientGCN
@@ -12,6 +11,7 @@ from model.attentions import ATTENTIONS, SpatioTemporalJointAttention
 from model.layers import TEMPORAL_LAYERS, ConvBN, SpatialGraphConv, conv_bn
 from model.nets import scale_blocks
 from options.schema import load_config
+from tests.helpers.places import GOLDEN
 from training.checkpoint import load_weights, read_checkpoint
 
 

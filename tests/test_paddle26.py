@@ -11,7 +11,9 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import GOLDEN, ROOT, TINY, write_split
+
+from tests.helpers.places import GOLDEN, ROOT
+from tests.helpers.small import TINY, write_split
 
 PADDLE26 = ROOT / ".venv-paddle26" / "bin" / "python"
 pytestmark = [

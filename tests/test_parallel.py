@@ -15,10 +15,11 @@ import numpy as np
 import paddle
 import paddle.nn.functional as F
 import pytest
-from conftest import ROOT, TINY, environment, write_split
 
 from options.command_line import parse_command_line
 from options.schema import load_config
+from tests.helpers.places import ROOT, environment
+from tests.helpers.small import TINY, write_split
 from training.checkpoint import read_checkpoint
 
 # main.py, with its gradients written down where the processes have just exchanged them, and a process that may be killed.

@@ -7,10 +7,10 @@ import numpy as np
 import paddle
 import paddle.nn.functional as F
 import pytest
-from conftest import small
 
 from main import main
 from processor import Trainer
+from tests.helpers.small import small
 from training import runners
 from training.checkpoint import read_checkpoint
 from training.runners import Runner, ThreadedRunner, divide

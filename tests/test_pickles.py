@@ -6,8 +6,8 @@ from collections import OrderedDict
 
 import numpy as np
 import pytest
-from hostile_pickles import call, hostile_pickles, raw, text, whole
 
+from tests.torture.hostile_pickles import call, hostile_pickles, raw, text, whole
 from utils import pickles
 from utils.errors import UserError
 from utils.pickles import load_pickle, unpickle

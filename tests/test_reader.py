@@ -6,13 +6,13 @@ import re
 
 import numpy as np
 import pytest
-from conftest import GOLDEN
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reader import ntu_reader
 from reader.ntu_reader import SkeletonError, read_sample, read_skeleton, select_bodies
-from tests.skeleton_corpus import NAME, malformed, skeleton_bytes, skeleton_lines, to_bytes, well_formed
+from tests.helpers.places import GOLDEN
+from tests.helpers.skeleton_corpus import NAME, malformed, skeleton_bytes, skeleton_lines, to_bytes, well_formed
 
 
 def plain_read(path):

@@ -8,17 +8,17 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import GOLDEN, ROOT, environment
 
 from dataset.graph import NTU, Graph
 from evaluation.figures import save_figures
 from evaluation.report import MISSING, choose_samples, describe_sample, read_curves, write_page
 from evaluation.saliency import attention_maps, sample_saliency, viewer_axes
 from evaluation.scores import Scores, top_confusions
-from tests.pages import HOSTILE, TWO_D, make_data, make_look, make_scores
+from tests.helpers.pages import HOSTILE, TWO_D, make_data, make_look, make_scores
+from tests.helpers.places import GOLDEN, ROOT, environment
 from utils.errors import UserError
 
-pytest_plugins = ["tests.pages"]
+pytest_plugins = ["tests.helpers.pages"]
 
 
 # ---------------------------------------------------------------- numbers

@@ -10,9 +10,9 @@ import pytest
 
 from dataset.graph import NTU
 from evaluation.report import choose_samples, write_page
-from tests.pages import HOSTILE, TWO_D, make_data, make_look, make_scores, until
+from tests.helpers.pages import HOSTILE, TWO_D, make_data, make_look, make_scores, until
 
-pytest_plugins = ["tests.pages"]
+pytest_plugins = ["tests.helpers.pages"]
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,10 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import ROOT, TINY, environment
 
-from tests.runs import run, run_folder
+from tests.helpers.places import ROOT, environment
+from tests.helpers.runs import end_state, run, run_folder
+from tests.helpers.small import TINY
 from training.checkpoint import read_checkpoint
 from utils.errors import UserError
 
@@ -69,23 +70,6 @@ def server():
     yield ask
     process.stdin.close()
     process.wait(timeout=60)
-
-
-def end_state(work_dir):
-    """All that two runs which end alike have in common."""
-    folder = run_folder(work_dir)
-    last, best = (read_checkpoint(folder / f"{name}.pdparams") for name in ("last", "best"))
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return {
-        "weights": [value[1] for value in last["model"].values()],
-        "optimizer": [last["opt"].get(f"{value[0]}_velocity_0", (0, 0))[1] for value in last["model"].values()],
-        "best weights": [value[1] for value in best["model"].values()],
-        "best state": list(last["best_state"].values()) + list(best["best_state"].values()),
-        "schedule": [last["epoch"], best["epoch"], last["scheduler"]["last_epoch"], last["scheduler"]["last_lr"]],
-        "metrics": [{key: x for key, x in line.items() if key not in ("ips", "reader_cost", "batch_cost")} for line in lines],
-        "classes": (folder / "best_classes.csv").read_text(),
-        "final": (work_dir / "model.pdparams").read_bytes() == (folder / "last.pdparams").read_bytes(),
-    }
 
 
 def assert_same_end(a, b):
@@ -255,7 +239,7 @@ def test_changed_settings_are_logged_a_line_each(tiny_run, monkeypatch, capsys):
 
 
 def test_the_published_checkpoint_goes_on_at_epoch_70_of_70_with_the_published_rate(published, tmp_path, capsys):
-    from conftest import write_split
+    from tests.helpers.small import write_split
 
     for split in ("train", "eval"):  # three samples: the rate does not depend on their number, weights not on the frames
         write_split(tmp_path / "npy" / "original" / "ntu-xsub", split, 3, classes=3)

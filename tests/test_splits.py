@@ -4,7 +4,7 @@ import pytest
 
 from reader.ntu_reader import SkeletonError, parse_name
 from reader.splits import DATA_SETS, ignored_names
-from tests.skeleton_corpus import BAD_NAMES
+from tests.helpers.skeleton_corpus import BAD_NAMES
 
 
 def test_name_tells_setup_camera_performer_replication_action():

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT, write_split
 
 from dataset.ntu_feeder import load_data, load_labels
 from dataset.tiny_data_gen import cut
+from tests.helpers.places import ROOT
+from tests.helpers.small import write_split
 from utils.errors import UserError
 
 INNER = Path("original", "ntu-xsub")

@@ -8,14 +8,14 @@ import shutil
 import subprocess
 
 import pytest
-from conftest import ROOT
 
 import infer
 import main
 from options.schema import load_config
-from tests.tipc import INNER, LITE, ONNX, STATUS, WHOLE, X_SUB, X_VIEW, epochs_of, is_one_error_line
+from tests.helpers.places import ROOT
+from tests.helpers.tipc import INNER, LITE, ONNX, STATUS, WHOLE, X_SUB, X_VIEW, epochs_of, is_one_error_line
 
-pytest_plugins = ["tests.tipc"]
+pytest_plugins = ["tests.helpers.tipc"]
 
 
 # ---------------------------------------------------------------- the configuration files

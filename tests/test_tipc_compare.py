@@ -5,9 +5,9 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT
 
-from tests.tipc import is_one_error_line
+from tests.helpers.places import ROOT
+from tests.helpers.tipc import is_one_error_line
 
 STORED = {"a": {3: 0.9, 1: 0.06, 2: 0.0204}, "b": {5: 0.5, 6: 0.4995, 7: 0.0001}}
 

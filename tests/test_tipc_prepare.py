@@ -3,13 +3,13 @@
 import shutil
 
 import pytest
-from conftest import write_split
 
 from dataset.ntu_feeder import load_data
-from tests.raw_folders import contents
-from tests.tipc import INNER, LITE, WHOLE, X_SUB, epochs_of, is_one_error_line
+from tests.helpers.raw_folders import contents
+from tests.helpers.small import write_split
+from tests.helpers.tipc import INNER, LITE, WHOLE, X_SUB, epochs_of, is_one_error_line
 
-pytest_plugins = ["tests.tipc"]
+pytest_plugins = ["tests.helpers.tipc"]
 
 
 # ---------------------------------------------------------------- prepare.sh

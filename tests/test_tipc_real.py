@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
 
-from tests.tipc import LITE, ONNX, WHOLE, X_SUB
+from tests.helpers.places import ROOT
+from tests.helpers.tipc import LITE, ONNX, WHOLE, X_SUB
 
 
 @pytest.fixture

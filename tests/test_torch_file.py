@@ -10,7 +10,7 @@ from tools.convert_weights import read_weights
 from utils.errors import UserError
 from utils.torch_file import load_torch
 
-pytest_plugins = ["tests.torch_saved"]
+pytest_plugins = ["tests.helpers.torch_saved"]
 
 
 def test_tensors_are_read_as_stored(torch_save, tmp_path):

@@ -9,15 +9,12 @@ import shutil
 from collections import defaultdict
 from pathlib import Path
 
-import attempts
-import cases
-import faults_commands
-import faults_disks
-import faults_generation
-import faults_training
 import numpy as np
 import pytest
-import torture
+
+from tests.torture import attempts, cases, faults_commands, faults_disks, faults_generation, faults_training
+from tests.torture.jobs import trials
+from tests.torture.page import page
 
 FULL = pytest.mark.full
 
@@ -54,7 +51,7 @@ def test_a_case_that_is_not_refused_is_a_failure(prepared, monkeypatch):
 
 def strike(function, wanted, *arguments, seed=0):
     """The trials, with problems only."""
-    return [trial for trial in torture.trials(function, wanted, *arguments)(str(seed), False) if trial["problem"]]
+    return [trial for trial in trials(function, wanted, *arguments)(str(seed), False) if trial["problem"]]
 
 
 @pytest.mark.parametrize("kills", [2, pytest.param(12, marks=FULL)])
@@ -100,10 +97,10 @@ def test_the_page_says_what_failed(tmp_path):
         {"job": "disk -gd", "skipped": "read-only disks"},
     ]  # fmt: skip
     log.write_text("".join(json.dumps(record) + "\n" for record in [head, *records]))
-    page = torture.page(log)
-    assert "| label file, -e | 3 | 1 | 1 | 1 |" in page and "| **all** | 4 | 2 | 1 | 1 |" in page
-    assert "**4 bad inputs, 3 distinct rules broken, 2 faults, 2 failures.**" in page and "1 min 1 s on 2 cores" in page
-    assert "| -gd: SIGKILL | 2 | 1 |" in page and "-gd 2. 1 faults came" in page and "Not tried: read-only disks." in page
+    text = page(log)
+    assert "| label file, -e | 3 | 1 | 1 | 1 |" in text and "| **all** | 4 | 2 | 1 | 1 |" in text
+    assert "**4 bad inputs, 3 distinct rules broken, 2 faults, 2 failures.**" in text and "1 min 1 s on 2 cores" in text
+    assert "| -gd: SIGKILL | 2 | 1 |" in text and "-gd 2. 1 faults came" in text and "Not tried: read-only disks." in text
 
 
 NAMES = ("../../hacked", "/tmp/hacked2", "..\\..\\hacked3", "%s%n{0.__class__}{", "<script>hacked</script>", "=cmd()", "動" * 3000, "-rf *", "$(hacked)")

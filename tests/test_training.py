@@ -4,12 +4,12 @@ import numpy as np
 import paddle
 import paddle.nn.functional as F
 import pytest
-from conftest import write_split
 
 from initializer import build_model, build_optimizer
 from options.schema import load_config
 from processor import step_seed
-from tests.runs import final, run
+from tests.helpers.runs import final, run
+from tests.helpers.small import write_split
 from training.checkpoint import load_weights, read_checkpoint
 from training.runners import Runner, ThreadedRunner
 from utils.errors import UserError

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
-from conftest import GOLDEN
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reader.ntu_reader import read_sample
 from reader.transformer import view_normalise
+from tests.helpers.places import GOLDEN
 
 SPINE, LEFT_SHOULDER, RIGHT_SHOULDER = 1, 4, 8
 

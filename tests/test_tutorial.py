@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+
+from tests.helpers.places import ROOT
 
 NOTEBOOK = ROOT / "docs" / "tutorial.ipynb"
 NEVER_COPIED = {".git", "demo", "workdir", "data", "log", "report", "build", ".pytest_cache", ".ruff_cache", ".hypothesis", "__pycache__"}

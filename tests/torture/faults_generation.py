@@ -7,12 +7,11 @@ import signal
 import time
 from pathlib import Path
 
-from faults import DATASET, Trial, finish, group_ends, refused, run, start
-from skeleton_corpus import skeleton_bytes
-
 from generator import generate
-from tests.raw_folders import contents as file_contents
-from tests.raw_folders import some_names
+from tests.helpers.raw_folders import contents as file_contents
+from tests.helpers.raw_folders import some_names
+from tests.helpers.skeleton_corpus import skeleton_bytes
+from tests.torture.faults import DATASET, Trial, finish, group_ends, refused, run, start
 
 
 def write_raw(folder, count, frames):

@@ -6,9 +6,10 @@ import signal
 import time
 
 import numpy as np
-from attempts import TRAIN
-from faults import SIGNALS, Trial, finish, kill, refused, run, start, wrong
-from test_resume import end_state
+
+from tests.helpers.runs import end_state
+from tests.torture.attempts import TRAIN
+from tests.torture.faults import SIGNALS, Trial, finish, kill, refused, run, start, wrong
 
 LONGER = [*TRAIN, "--scheduler_args.cosine.max_epoch=8", "--checkpoint_minutes=0.0002"]
 

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from conftest import ROOT, environment
+from tests.helpers.places import ROOT, environment
 
 DATASET = "ntu-xsub"
 SIGNALS = {signal.SIGKILL: -9, signal.SIGTERM: 143, signal.SIGINT: 130}  # and the exit code of what they end

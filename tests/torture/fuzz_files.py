@@ -1,6 +1,6 @@
 """Fuzz targets (atheris): every reader of files is fed bytes that its own branches lead to.
 
-    python tests/fuzz_files.py skeleton -runs=100000 -seed=1    (then libFuzzer's options)
+    python -m tests.torture.fuzz_files skeleton -runs=100000 -seed=1    (then libFuzzer's options)
 
 A target returns where a file was read or refused as it should be, and raises where anything else happens: another error,
 a message of several lines, a file opened or a program started by what was read. Without atheris, `mutants` gives bytes as well.
@@ -22,8 +22,8 @@ from unittest import mock
 
 import numpy as np
 
-ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+from tests.helpers.places import ROOT
+
 FORBIDDEN = {"open", "exec", "os.system", "os.exec", "os.posix_spawn", "os.remove", "subprocess.Popen", "ctypes.dlopen", "socket.connect"}
 for codec in ("latin1", "utf-8", "raw_unicode_escape", "unicode_escape"):
     codecs.lookup(codec)  # a codec's first use opens its module
@@ -156,9 +156,8 @@ def _file(name, data):
 
 def seeds(target):
     """Files that a target's reader takes, and some that it refuses for a reason of its own."""
-    import hostile
-    import hostile_pickles
-    from skeleton_corpus import malformed, skeleton_bytes, well_formed
+    from tests.helpers.skeleton_corpus import malformed, skeleton_bytes, well_formed
+    from tests.torture import hostile, hostile_pickles
 
     weights = {"model": {"a.weight": ("conv2d_0.w_0", np.ones((2, 3), "f4"))}, "opt": {"conv2d_0.w_0_velocity_0": np.ones(2)}}
     progress = {"step": 0, "metrics": 0, "world": 1, "seconds": 0.0, "epoch": [0.0] * 4, "window": [0.0] * 4}
@@ -212,7 +211,7 @@ def main():
         print(*TARGETS)
         return 0
     if name not in TARGETS:
-        print(f"usage: fuzz_files.py {{{','.join(TARGETS)}}} [libFuzzer's options]", file=sys.stderr)
+        print(f"usage: python -m tests.torture.fuzz_files {{{','.join(TARGETS)}}} [libFuzzer's options]", file=sys.stderr)
         return 2
     import atheris
 

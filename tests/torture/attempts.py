@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import yaml
-from conftest import TINY, write_split
-from skeleton_corpus import skeleton_bytes
 
+from tests.helpers.skeleton_corpus import skeleton_bytes
+from tests.helpers.small import TINY, write_split
 from utils.process import run_command
 
 PROGRAMS = {  # name: module that has `main()`

@@ -11,7 +11,8 @@ import zipfile
 
 import numpy as np
 import yaml
-from hostile_pickles import damaged
+
+from tests.torture.hostile_pickles import damaged
 
 # ---------------------------------------------------------------- values of the wrong kind
 

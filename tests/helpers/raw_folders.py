@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.skeleton_corpus import skeleton_bytes
+from tests.helpers.skeleton_corpus import skeleton_bytes
 
 DATASET = "ntu-xsub"
 

@@ -5,12 +5,11 @@ import signal
 import time
 from pathlib import Path
 
-from attempts import EVALUATE, TRAIN, call
-from cases import small_config
-from faults import SIGNALS, Ended, Trial, kill, run, start, wrong
-from faults_generation import write_raw
-
-from tests.raw_folders import contents as file_contents
+from tests.helpers.raw_folders import contents as file_contents
+from tests.torture.attempts import EVALUATE, TRAIN, call
+from tests.torture.cases import small_config
+from tests.torture.faults import SIGNALS, Ended, Trial, kill, run, start, wrong
+from tests.torture.faults_generation import write_raw
 from utils.log import set_up_logging
 
 

@@ -5,14 +5,13 @@ import pickle
 import shutil
 from pathlib import Path
 
-import hostile
-import hostile_pickles
 import numpy as np
 import yaml
-from attempts import COMMON, EVAL_DATA, EVAL_LABELS, EVALUATE, INFER, RUN, TRAIN, TRAIN_LABELS, Case, call, contents
-from skeleton_corpus import BAD_NAMES, malformed, skeleton_bytes
 
 from options.schema import FOLDER
+from tests.helpers.skeleton_corpus import BAD_NAMES, malformed, skeleton_bytes
+from tests.torture import hostile, hostile_pickles
+from tests.torture.attempts import COMMON, EVAL_DATA, EVAL_LABELS, EVALUATE, INFER, RUN, TRAIN, TRAIN_LABELS, Case, call, contents
 from utils.errors import printable
 
 

@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, write_split
+
+from tests.helpers.places import ROOT
+from tests.helpers.small import write_split
 
 NAMES = ("EfficientGCNB0", "EfficientGCNB0_xview")
 X_SUB = "test_tipc/configs/EfficientGCNB0/train_infer_python.txt"

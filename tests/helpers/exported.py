@@ -15,8 +15,8 @@ from export.program import export_program
 from export.record import export_record
 from inference.engines import open_engine
 from options.schema import load_config
-from tests.conftest import TINY, fill
-from tests.skeleton_corpus import skeleton_bytes
+from tests.helpers.skeleton_corpus import skeleton_bytes
+from tests.helpers.small import TINY, fill
 from utils.process import run_command
 
 NAMES = [f"S001C001P001R001A{number:03}.skeleton" for number in (1, 2, 3)]

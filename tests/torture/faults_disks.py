@@ -6,8 +6,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from faults import Trial, refused, run
-from faults_training import train_in
+from tests.torture.faults import Trial, refused, run
+from tests.torture.faults_training import train_in
 
 
 class Disk:

@@ -1,0 +1,1 @@
+"""Bad inputs, faults and fuzzing of the real commands; docs/reliability.md."""

@@ -1,0 +1,75 @@
+"""The text of docs/reliability.md."""
+
+import json
+from collections import Counter
+
+INTRODUCTION = """# Reliability
+
+What happens when files are damaged or hostile, when a process is killed, when a disk is full. `make torture` tries all of it with
+the real commands and writes this page from its log; a reduced form is part of `make test`. It ends with exit code 1 if anything
+is lost. What is promised, and which files may be untrusted, is in [SECURITY.md](../SECURITY.md).
+"""
+
+INPUTS = """## Bad inputs
+
+A case is a command with one bad file in place of a good one. Refused means: exit code 2, exactly one line on stderr that begins
+with `error:`, nothing that the file asks for is run, no file made, changed or removed, at most 20 seconds and 1 GB more memory.
+Accepted are values that may be changed, such as another seed in a YAML file, and files that read as they should in spite of
+an odd value: the command then ran to its end. Two cases of a row differ in the rule that they break.
+"""
+
+FAULTS = """## Faults
+
+Each is brought upon the command at a random moment, or with a random limit, drawn from the seed. Survived means: it ends by itself
+with an exit code that is not 0 and one line that says why (SIGKILL: none; where it had finished before the fault, which is not
+counted, 0), no process stays, earlier output is whole or replaced by whole new output, and the next run of the same command
+leaves no temporary files and what it would have left in peace: bit for bit the same files; in training the same weights, optimizer
+state, metrics and best checkpoint as a run that was never disturbed.
+
+SIGTERM and Ctrl-C are sent once the program minds them, after the first tenths of a second, in which Python ends without our line
+and nothing is at work. Not promised: pictures and programs in the making, in the system's folder for temporary files, may stay there
+after SIGKILL. An export of several files renames them one after the other once all are complete; should it be killed between two
+renames (none of the kills below was), `infer.py` notices the mixture by the hashes in the record and refuses it. Too little memory is
+one line wherever Python or Paddle says so; where there is none to load Paddle's own libraries, the text is Paddle's.
+"""
+
+
+def table(head, rows):
+    """A Markdown table; the first column is text, the others are numbers."""
+    lines = [" | ".join(head), " | ".join(["---", *["--:"] * (len(head) - 1)]), *(" | ".join(map(str, row)) for row in rows)]
+    return "".join(f"| {line} |\n" for line in lines)
+
+
+def page(log):
+    """The text of docs/reliability.md from the log of a run."""
+    head, *records = map(json.loads, log.read_text().splitlines())
+    inputs = [record for record in records if "kind" in record]
+    faults = [record for record in records if "fault" in record and record["struck"]]
+    missed = sum(not record["struck"] for record in records if "fault" in record)
+    rows, kinds = [], Counter(record["kind"] for record in inputs)
+    for kind, count in kinds.items():
+        mine = [record for record in inputs if record["kind"] == kind]
+        taken, failed = sum(r["taken"] and not r["problem"] for r in mine), sum(bool(r["problem"]) for r in mine)
+        rows.append((kind, count, count - taken - failed, taken, failed))
+    rows.append(("**all**", *(sum(row[i] for row in rows) for i in range(1, 5))))
+    rules = {(record["kind"].split(",")[0], record["rule"]) for record in inputs}
+    struck = Counter((record["command"], record["fault"]) for record in faults)
+    lost = Counter((record["command"], record["fault"]) for record in faults if record["problem"])
+    late = [record for record in records if record.get("problem") and not ("kind" in record or record.get("struck"))]
+    of_faults = [(f"{command}: {fault}", n, n - lost[command, fault]) for (command, fault), n in sorted(struck.items())]
+    of_faults.append(("**all**", struck.total(), struck.total() - lost.total()))
+    kills = Counter(record["command"] for record in faults if record["fault"].startswith("SIG"))
+    failures = [f"- {record}\n" for record in records if record.get("problem")]
+    skipped = sorted({record["skipped"] for record in records if "skipped" in record})
+    return "\n".join([
+        INTRODUCTION,
+        f"Last run: seed {head['seed']}, {head['seconds'] // 60} min {head['seconds'] % 60} s on {head['cores']} cores, "
+        f"{head['versions']}{' (`--quick`: a twentieth)' * head['quick']}. "
+        f"**{len(inputs)} bad inputs, {len(rules)} distinct rules broken, {struck.total()} faults, {len(failures)} failures.**\n",
+        INPUTS, table(("file, command", "tried", "refused", "accepted", "failed"), rows),
+        FAULTS, table(("command: fault", "struck", "survived"), of_faults),
+        f"Kills that struck: {', '.join(f'{command} {n}' for command, n in sorted(kills.items()))}. "
+        f"{missed} faults came after the command had done its work; {len(late)} of these went wrong.\n",
+        *(f"Not tried: {reason}.\n" for reason in skipped),
+        *(["## Failures\n", "".join(failures)] if failures else []),
+    ]).rstrip() + "\n"  # fmt: skip
