@@ -25,8 +25,9 @@ TRIO = ["xsub.pdiparams", "xsub.pdiparams.info", "xsub.pdmodel", "xsub.yaml"]
 
 # As the published code writes programs: the network as it is trained, logits and feature map, a batch of 16, no record beside them.
 FIXED_BATCH = """
-import sys, utils
-utils.start_paddle()
+import sys
+from utils.process import start_paddle
+start_paddle()
 import paddle, initializer
 from options.schema import load_config
 from training.checkpoint import load_weights, read_checkpoint
