@@ -10,28 +10,31 @@ SHELL := /bin/bash
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 16
 
-venv: $(VENV)/.ready  ## make .venv and install what the project needs
+venv: $(VENV)/.tests-ready  ## make .venv with all that developing needs
 
-PACKAGES = -r requirements.txt '.[$(EXTRAS)]'
-$(VENV)/.ready: EXTRAS := dev,onnx,report,fuzz
-$(VENV)-bench/.ready: EXTRAS := onnx,report,bench
-$(VENV)-min/.ready: EXTRAS := dev,onnx,report
-$(VENV)-min/.ready: LIMITS := -c $(VENV)-min/lowest.txt
-$(VENV)-paddle26/.ready: PACKAGES = 'paddlepaddle==2.6.2' 'numpy<2' -r <(grep -v ^paddlepaddle requirements.txt) onnxruntime pytest hypothesis setuptools
-$(VENV)/.ready $(VENV)-bench/.ready $(VENV)-min/.ready $(VENV)-paddle26/.ready: requirements.txt pyproject.toml
+ENVIRONMENTS := $(VENV) $(VENV)-bench $(VENV)-min $(VENV)-paddle26
+# Paddle for CPUs, unless an environment has paddlepaddle-gpu or the like: the one would be installed over the other.
+PADDLE = $(if $(filter paddlepaddle-%,$(shell $(@D)/bin/python -m pip list 2> /dev/null)),,'.[cpu]')
+$(VENV)/.ready: PACKAGES = -r requirements.txt $(PADDLE)
+$(VENV)/.tests-ready: PACKAGES = '.[dev,onnx,report,fuzz]'
+$(VENV)-bench/.ready: PACKAGES = $(PADDLE) '.[onnx,report,bench]'
+$(VENV)-min/.ready: PACKAGES = $(PADDLE) '.[dev,onnx,report]' -c $(VENV)-min/lowest.txt
+$(VENV)-paddle26/.ready: PACKAGES = 'paddlepaddle==2.6.2' 'numpy<2' -r requirements.txt onnxruntime pytest hypothesis setuptools
+$(VENV)/.tests-ready: $(VENV)/.ready
+$(VENV)/.tests-ready $(ENVIRONMENTS:%=%/.ready): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null || { \
 	  echo "error: $(PYTHON) must be Python 3.10, 3.11 or 3.12; choose one with make PYTHON=python3.11 ..." >&2; exit 2; }
 	@test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D) || { \
 	  echo "error: $(PYTHON) can't make a venv; install its venv module (Debian: apt-get install python3-venv)" >&2; exit 2; }
 	@grep -ohE '[A-Za-z0-9_-]+>=[0-9.]+' requirements.txt pyproject.toml | sed 's/>=/==/' > $(@D)/lowest.txt
 	@echo "Installing into $(@D): a few minutes the first time"
-	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --progress-bar off $(PACKAGES) $(LIMITS) \
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --progress-bar off $(PACKAGES) \
 	  > $(@D)/install.log 2>&1 || { grep -v WARNING $(@D)/install.log | tail -n 5 >&2; \
 	  echo "error: a package could not be installed; the whole log is $(@D)/install.log" >&2; exit 2; }
 	@rm -rf build efficientgcn_paddle.egg-info
 	@touch $@
 
-demo: venv  ## synthetic data -> data set -> train -> evaluate -> export -> infer; QUICK=1 in under 2 minutes
+demo: $(VENV)/.ready  ## synthetic data -> data set -> train -> evaluate -> export -> infer; QUICK=1 in under 2 minutes
 	@$(RUN) tools/demo.py $(if $(QUICK),--quick)
 
 test: venv lint  ## lint, pip check and all quick tests
