@@ -77,3 +77,10 @@ def test_what_pages_and_messages_say_to_install_exists():
     extras = {extra for found in re.findall(r"pip install \S*?\.\[([a-z,]+)\]", lines) for extra in found.split(",")}
     assert {"cpu", "onnx", "report"} <= extras <= set(EXTRAS)
     assert set(re.findall(r"-r ([\w./-]+\w)", lines)) == {"requirements.txt"}
+
+
+def test_without_paddle_a_line_says_where_to_read():
+    code = "import sys, main; sys.modules['paddle'] = None; sys.exit(main.run_command(lambda: main.main(['-ex', '-pp', 'a.pdparams'])))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert re.fullmatch(r"error: the package paddle is not installed; README.md, Installation, .*\n", done.stderr)

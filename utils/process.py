@@ -102,7 +102,11 @@ def start_paddle():
         warnings.simplefilter("ignore")
         import zlib  # noqa: F401  (Paddle 2.6 crashes where it is first loaded after Paddle)
 
-        import paddle  # noqa: F401
+        try:
+            import paddle  # noqa: F401
+        except ModuleNotFoundError as error:
+            how = "README.md, Installation, says how, for CPUs and GPUs"
+            raise UserError(f"the package {error.name} is not installed; {how}") from error
     return ", ".join(f"{key}={value}" for key, value in done.items()) or "nothing"
 
 
