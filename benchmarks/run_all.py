@@ -20,8 +20,8 @@ PACKAGES = ("paddlepaddle", "torch", "onnxruntime", "numpy", "pysimdjson")
 HEAD = """# Results of `make bench`
 
 Each ratio is of the medians of two sides that one program measured in turn, on the same machine in the same
-environment. Times and rates are medians, with lowest and highest in brackets. What the sides are, what was done and
-what did not help: [docs/performance.md](../docs/performance.md).
+environment. Times and rates are medians, with lowest and highest in brackets. What the sides are and what was
+done: [docs/performance.md](../docs/performance.md); all that was tried: [docs/findings.md](../docs/findings.md).
 """
 
 
