@@ -1,16 +1,17 @@
 """Features of a sample against plain loops, and what the loader feeds with 2 workers."""
 
 import tempfile
+from itertools import cycle, islice
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.plain.features import sample_features
-from benchmarks.timing import Row, in_turn, once, start
+from benchmarks.timing import in_turn, once, start
 from dataset.features import branch_features
 from dataset.graph import NTU
 from dataset.loader import Loader
-from dataset.ntu_feeder import EpochBatches, NTUFeeder
+from dataset.ntu_feeder import EpochBatches, NTUFeeder, write_split
 
 FRAMES, BATCH, WORKERS = 288, 16, 2
 GPU_RATE = 58  # sequences/s that the published training took from its loader, one GPU
@@ -45,20 +46,14 @@ def loader(paths, workers):
 
 def write_data_set(folder, count):
     """(data, label) paths of a data set of `count` samples, as -gd writes them."""
-    import pickle
-
-    paths = folder / "train_data.npy", folder / "train_label.pkl"
-    data = np.lib.format.open_memmap(paths[0], "w+", np.float32, (count, 3, 300, 25, 2))
-    few = samples(BATCH, 300)
-    for i in range(0, count, BATCH):
-        data[i : i + BATCH] = few
-    data.flush()
-    paths[1].write_bytes(pickle.dumps(([f"sample{i}" for i in range(count)], [i % 60 for i in range(count)], [300] * count)))
+    paths, few = (folder / "train_data.npy", folder / "train_label.pkl"), samples(BATCH, 300)
+    labels = [f"sample{i}" for i in range(count)], [i % 60 for i in range(count)], [300] * count
+    write_split(paths, (count, *few.shape[1:]), islice(cycle(few), count), labels)
     return paths
 
 
-def main():
-    options, report = start(__doc__, 15)
+def main(argv=None):
+    options, report = start(__spec__.name, __doc__, 15, argv)
     count = BATCH * (4 if options.quick else 200)
     x = samples(4)
     expected = np.stack([sample_features(sample, NTU.parents, NTU.centre) for sample in x])
@@ -77,22 +72,12 @@ def main():
         sides = {workers: (loader, paths, workers) for workers in (0, 1, WORKERS)}
         taken = in_turn(sides, max(1, options.repeats // 3))
         _, fed = once(loader, paths, WORKERS)
-    rates = {
-        workers: report.add(
-            f"loader, {workers} workers", [fed / seconds for seconds in side.seconds], "sequences/s", f"batch {BATCH}"
-        )
-        for workers, side in taken.items()
-    }
-    rate = rates[WORKERS]
-    row = Row(
-        f"loader, {WORKERS} workers, against {GPU_RATE} sequences/s",
-        rate.text(),
-        "one GPU, published",
-        rate.median / GPU_RATE,
-        10,
-    )
-    report.row(row)
-    report.save(options.json)
+    for workers, side in taken.items():
+        rates = [fed / seconds for seconds in side.seconds]
+        rate = report.add(f"loader, {workers} workers", rates, "sequences/s", f"batch {BATCH}")
+    job = f"loader, {WORKERS} workers, against {GPU_RATE} sequences/s"
+    report.row(job, rate.text(), "one GPU, published", rate.median / GPU_RATE, 10)
+    return report
 
 
 if __name__ == "__main__":

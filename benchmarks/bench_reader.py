@@ -14,7 +14,7 @@ import psutil
 
 from benchmarks.plain import reader as plain
 from benchmarks.recordings import make_recordings
-from benchmarks.timing import Row, in_turn, start
+from benchmarks.timing import in_turn, start
 from dataset.ntu_feeder import load_data, split_paths
 
 NTU120 = 114_480  # files
@@ -22,16 +22,16 @@ WORKERS = 2
 JOBS = {"-gd x-sub": ("2001", False, 9.0), "-gd x-view": ("2002", True, 25.0)}  # configuration, normalised, asked
 
 
-def command(config, raw, root, workers=WORKERS):
+def command(config, raw, root, workers):
     """-gd of a folder of files as users run it."""
     options = {"dataset_args.ntu.ntu60_path": raw, "dataset_args.ntu.root_folder": root, "work_dir": f"{root}/workdir"}
     words = [word for key, value in options.items() for word in (f"--{key}", str(value))]
     return [sys.executable, "main.py", "-c", config, "-gd", "--workers", str(workers), "-np", *words]
 
 
-def generate(config, raw, root):
+def generate(config, raw, root, workers=WORKERS):
     """Side: the whole command, start of Python included."""
-    return lambda: subprocess.run(command(config, raw, root), check=True, stdout=subprocess.DEVNULL).returncode
+    return lambda: subprocess.run(command(config, raw, root, workers), check=True, stdout=subprocess.DEVNULL).returncode
 
 
 def plain_generate(paths, transform, target):
@@ -101,24 +101,24 @@ def measure_memory(report, folder, few, many):
     peaks = {}
     for count in (few, many):
         raw = make_recordings(folder / f"memory{count}", count)[0].parent
-        peaks[count] = peak_memory(command(config, raw, folder / f"set{count}"))
+        peaks[count] = peak_memory(command(config, raw, folder / f"set{count}", WORKERS))
         report.add(f"memory of -gd x-view, {count} files", [peaks[count] / 1e9], "GB", "all processes, PSS sampled every 0.1 s")
     growth = (peaks[many] - peaks[few]) / (many - few)
     full = (peaks[many] + max(growth, 0) * (NTU120 - many)) / 1e9
     texts = [f"{peaks[count] / 1e9:.3f} GB" for count in (many, few)]
     ratio = peaks[many] / peaks[few]
-    report.row(Row(f"memory of -gd, {many} files against {few}", texts[0], texts[1], ratio, 1.15, at_most=True))
+    report.row(f"memory of -gd, {many} files against {few}", *texts, ratio, 1.15, at_most=True)
     job = f"memory of -gd, NTU120's {NTU120} files, by the growth of {growth:.0f} bytes a file"
-    report.row(Row(job, f"{full:.3f} GB", "", full, 1.0, at_most=True, unit="GB"))
+    report.row(job, f"{full:.3f} GB", "", full, 1.0, at_most=True, unit="GB")
 
 
-def main():
-    options, report = start(__doc__, 5)
+def main(argv=None):
+    options, report = start(__spec__.name, __doc__, 5, argv)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         measure_speed(report, options.repeats, folder, *((300, 60, 30) if options.quick else (3000, 60, 200)))
         measure_memory(report, folder, *((200, 800) if options.quick else (5000, 20000)))
-    report.save(options.json)
+    return report
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmarks import networks
 from benchmarks.bench_inference import export
 from benchmarks.recordings import make_recordings
-from benchmarks.timing import Row, in_turn, once, start
+from benchmarks.timing import in_turn, once, start
 
 
 def python(*words):
@@ -22,8 +22,8 @@ def loads_paddle(*words):
     return any(line.rsplit("|", 1)[-1].strip() == "paddle" for line in done.stderr.splitlines())
 
 
-def main():
-    options, report = start(__doc__, 20)
+def main(argv=None):
+    options, report = start(__spec__.name, __doc__, 20, argv)
     commands = {
         "main.py --help": ("main.py", "--help"),
         "infer.py --help": ("infer.py", "--help"),
@@ -37,16 +37,15 @@ def main():
     report.compare("start-up: main.py --help", main_help, numpy, 3.0, at_most=True)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        once(networks.make_weights, folder / "weights.npz", None, folder / "weights.pdparams")
-        export(folder / "weights.pdparams", folder, [("onnx", True)])
-        file = make_recordings(folder / "raw", 1)[0]
+        once(networks.make_weights, folder)
+        program, file = export(folder, "onnx", bodies=1), make_recordings(folder / "raw", 1)[0]
         commands = {
             "main.py --help": ("main.py", "--help"),
-            "infer.py with ONNX Runtime": ("infer.py", "--model_file", f"{folder}/one/weights.onnx", "--data_file", str(file)),
+            "infer.py with ONNX Runtime": ("infer.py", "--model_file", f"{program}.onnx", "--data_file", str(file)),
         }
         for name, words in commands.items():
-            report.row(Row(f"Paddle loaded by {name}", "", "", int(loads_paddle(*words)), 0, at_most=True, unit="times"))
-    report.save(options.json)
+            report.row(f"Paddle loaded by {name}", "", "", int(loads_paddle(*words)), 0, at_most=True, unit="times")
+    return report
 
 
 if __name__ == "__main__":

@@ -1,33 +1,31 @@
 """Training on the CPU: our step against eager PyTorch's and the plain Paddle port's; clips of one body against two."""
 
 import tempfile
-from pathlib import Path
 
 from benchmarks import networks
 from benchmarks.timing import once, one_at_a_time, start
 
 SIDES = {
-    "our step, two bodies": (networks.train_ours, 2),
-    "the same, not in parts": (networks.train_whole, 2),
-    "eager PyTorch": (networks.train_torch, 2),
-    "plain Paddle port": (networks.train_plain, 2),
-    "our step, clips of one body": (networks.train_ours, 1),
+    "our step, two bodies": (2, networks.train_ours, True),
+    "the same, not in parts": (2, networks.train_ours, False),
+    "eager PyTorch": (2, networks.train_plain, "torch"),
+    "plain Paddle port": (2, networks.train_plain, "paddle"),
+    "our step, clips of one body": (1, networks.train_ours, True),
 }
 CALLS = 2  # steps that count in each process
 CLOSE = 1e-3  # of losses, relative
 
 
-def main():
+def main(argv=None):
     more = {"batch": (16, "samples of a step"), "weights": (None, "checkpoint; else seeded numbers")}
-    options, report = start(__doc__, 3, **more)
+    options, report = start(__spec__.name, __doc__, 3, argv, **more)
     batch = 2 if options.quick else options.batch
     with tempfile.TemporaryDirectory() as folder:
-        weights = Path(folder) / "weights.npz"
-        once(networks.make_weights, weights, options.weights)
-        sides = {name: (step, weights, batch, bodies) for name, (step, bodies) in SIDES.items()}
+        once(networks.make_weights, folder, options.weights)
+        sides = {name: (*side, f"{folder}/weights.npz", batch, bodies) for name, (bodies, *side) in SIDES.items()}
         taken = one_at_a_time(sides, options.repeats, CALLS)
     expected = taken["eager PyTorch"].values[: 1 + CALLS]
-    for name, (_, bodies) in SIDES.items():
+    for name, (bodies, *_) in SIDES.items():
         losses = taken[name].values[: 1 + CALLS]
         if bodies == 2 and max(abs(a - b) / b for a, b in zip(losses, expected, strict=True)) > CLOSE:
             raise SystemExit(f"error: losses differ: {name} {losses}, eager PyTorch {expected}")
@@ -39,7 +37,7 @@ def main():
     report.compare("training on the CPU, batch 16, two bodies", ours, torch, 1.0, aim=1.3)
     report.compare("the same, against the plain Paddle port", ours, plain, 2.0)
     report.compare("training, clips of one body, against two", one, ours, None, aim=1.4)
-    report.save(options.json)
+    return report
 
 
 if __name__ == "__main__":

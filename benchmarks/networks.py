@@ -3,6 +3,9 @@
 Heavy imports stand inside the functions: each side's process loads its own framework only.
 """
 
+from functools import partial
+from importlib import import_module
+
 import numpy as np
 
 from dataset.features import branch_features
@@ -21,10 +24,6 @@ def clips(batch, bodies=2, frames=FRAMES, slots=2, seed=0):
     return branch_features(x, NTU)
 
 
-def labels(batch):
-    return np.arange(batch, dtype="int64") % 60
-
-
 def build_ours(weights=None, train=False, frames=FRAMES):
     """Our network of configuration 2001 without dropout, so that losses can be compared."""
     from utils.process import start_paddle
@@ -41,8 +40,8 @@ def build_ours(weights=None, train=False, frames=FRAMES):
     return model
 
 
-def make_weights(path, source=None, checkpoint=None):
-    """Write a state dict as npz, and as a checkpoint: that of `source`, or seeded numbers that leave no layer trivial."""
+def make_weights(folder, source=None):
+    """Side: write FOLDER/weights.npz and weights.pdparams: those of `source`, or seeded ones that leave no layer trivial."""
 
     def run():
         model = build_ours()
@@ -62,132 +61,83 @@ def make_weights(path, source=None, checkpoint=None):
                     tensor.set_value((0.1 * noise).astype("float32"))
                 elif name.endswith("fc.weight"):
                     tensor.set_value((0.3 * noise).astype("float32"))
-        np.savez(path, **{name: tensor.numpy() for name, tensor in model.state_dict().items()})
-        if checkpoint:
-            paddle.save({"model": model.state_dict()}, str(checkpoint))
+        np.savez(f"{folder}/weights.npz", **{name: tensor.numpy() for name, tensor in model.state_dict().items()})
+        paddle.save({"model": model.state_dict()}, f"{folder}/weights.pdparams")
 
     return run
+
+
+def build_plain(framework, weights, training=False):
+    """The network of benchmarks/plain in eager torch or paddle, as `framework` names it."""
+    if framework == "paddle":
+        from utils.process import start_paddle
+
+        start_paddle()
+    from benchmarks.plain.network import EfficientGCNB0
+
+    return EfficientGCNB0(import_module(framework), dict(np.load(weights)), training)
 
 
 # ---------------------------------------------------------------- one training step; the value is the loss
 
 
-def train_ours(weights, batch, bodies):
-    """A step as main.py takes it: in parts."""
+def train_ours(in_parts, weights, batch, bodies):
+    """A step as main.py takes it, in parts; or on the whole batch in one thread of Python."""
     model = build_ours(weights, train=True)
     import initializer
-
-    return paddle_step(initializer.build_runner(model), batch, bodies)
-
-
-def train_whole(weights, batch, bodies):
-    """The same on the whole batch in one thread of Python."""
-    model = build_ours(weights, train=True)
     from training.runners import Runner
 
-    return paddle_step(Runner(model), batch, bodies)
+    runner = initializer.build_runner(model) if in_parts else Runner(model)
+    return training_step("paddle", runner, runner.backward, model.parameters(), batch, bodies)
 
 
-def train_plain(weights, batch, bodies):
-    from utils.process import start_paddle
-
-    start_paddle()
-    import paddle
-
-    from benchmarks.plain.paddle_model import EfficientGCNB0
-    from training.runners import Runner
-
-    class Plain(Runner):
-        def __call__(self, features):
-            return self.model(paddle.to_tensor(features))
-
-    model = EfficientGCNB0(NTU.adjacency(2), drop_prob=0.0).load_paddle(np.load(weights))
-    return paddle_step(Plain(model), batch, bodies)
+def train_plain(framework, weights, batch, bodies):
+    model = build_plain(framework, weights, training=True)
+    return training_step(framework, model, lambda loss: loss.backward(), model.parameters, batch, bodies)
 
 
-def paddle_step(runner, batch, bodies):
-    """A function that takes one step of Momentum with a Runner and returns the loss."""
-    import paddle
-    import paddle.nn.functional as F
-
-    x, y = clips(batch, bodies), paddle.to_tensor(labels(batch))
-    parameters = [p for p in runner.model.parameters() if not p.stop_gradient]
-    optimizer = paddle.optimizer.Momentum(LEARNING_RATE, 0.9, parameters, use_nesterov=True, weight_decay=1e-4)
+def training_step(framework, network, backward, parameters, batch, bodies):
+    """A function that takes one step of SGD with Nesterov momentum and returns the loss; `network`: features to logits."""
+    framework, x, labels = import_module(framework), clips(batch, bodies), np.arange(batch) % 60
+    if framework.__name__ == "torch":
+        optimizer = framework.optim.SGD(parameters, LEARNING_RATE, 0.9, weight_decay=1e-4, nesterov=True)
+        y, clear_gradients = framework.from_numpy(labels), optimizer.zero_grad
+    else:
+        options = {"parameters": [p for p in parameters if not p.stop_gradient], "use_nesterov": True, "weight_decay": 1e-4}
+        optimizer = framework.optimizer.Momentum(LEARNING_RATE, 0.9, **options)
+        y, clear_gradients = framework.to_tensor(labels), partial(optimizer.clear_grad, set_to_zero=False)
 
     def step():
-        loss = F.cross_entropy(runner(x), y)
-        runner.backward(loss)
+        loss = framework.nn.functional.cross_entropy(network(x), y)
+        backward(loss)
         optimizer.step()
-        optimizer.clear_grad(set_to_zero=False)
+        clear_gradients()
         return loss.item()
 
     return step
 
 
-def train_torch(weights, batch, bodies):
-    import torch
-    import torch.nn.functional as F
-
-    from benchmarks.plain.torch_model import EfficientGCNB0
-
-    model = EfficientGCNB0(NTU.adjacency(2), drop_prob=0.0).load_paddle(np.load(weights)).train()
-    x, y = torch.from_numpy(clips(batch, bodies)), torch.from_numpy(labels(batch))
-    optimizer = torch.optim.SGD(model.parameters(), LEARNING_RATE, 0.9, weight_decay=1e-4, nesterov=True)
-
-    def run():
-        optimizer.zero_grad(set_to_none=True)
-        loss = F.cross_entropy(model(x), y)
-        loss.backward()
-        optimizer.step()
-        return loss.item()
-
-    return run
-
-
 # ---------------------------------------------------------------- logits of one batch; the value are the logits
 
 
-def infer_torch(weights, batch, bodies=2, frames=FRAMES):
-    import torch
-
-    from benchmarks.plain.torch_model import EfficientGCNB0
-
-    model = EfficientGCNB0(NTU.adjacency(2)).load_paddle(np.load(weights)).eval()
-    x = torch.from_numpy(clips(batch, bodies, frames))
-
-    def run():
-        with torch.inference_mode():
-            return model(x).numpy()
-
-    return run
-
-
-def infer_plain(weights, batch, bodies=2, frames=FRAMES):
-    from utils.process import start_paddle
-
-    start_paddle()
-    import paddle
-
-    from benchmarks.plain.paddle_model import EfficientGCNB0
-
-    model = EfficientGCNB0(NTU.adjacency(2)).load_paddle(np.load(weights))
-    model.eval()
-    return _logits(lambda x: model(paddle.to_tensor(x)), clips(batch, bodies, frames))
-
-
-def infer_ours(weights, batch, bodies=2, frames=FRAMES):
+def infer_ours(weights, batch, bodies=2):
     """Logits as main.py -e computes them: in parts."""
-    model = build_ours(weights, frames=frames)
+    model = build_ours(weights)
     import initializer
 
-    return _logits(initializer.build_runner(model), clips(batch, bodies, frames))
+    return infer("paddle", initializer.build_runner(model), batch, bodies)
 
 
-def _logits(network, x):
-    import paddle
+def infer_plain(framework, weights, batch, bodies=2):
+    return infer(framework, build_plain(framework, weights), batch, bodies)
+
+
+def infer(framework, network, batch, bodies):
+    framework, x = import_module(framework), clips(batch, bodies)
+    no_gradients = framework.inference_mode if framework.__name__ == "torch" else framework.no_grad
 
     def run():
-        with paddle.no_grad():
+        with no_gradients():
             return network(x).numpy()
 
     return run

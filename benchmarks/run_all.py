@@ -4,14 +4,13 @@ import argparse
 import importlib.metadata
 import os
 import platform
-import re
 import subprocess
 import sys
-import tempfile
 import time
+from importlib import import_module
 from pathlib import Path
 
-from benchmarks.timing import environment, read_report
+from benchmarks.timing import environment, processor
 from utils.files import replacing
 from utils.process import cores
 
@@ -27,15 +26,12 @@ done: [docs/performance.md](../docs/performance.md); all that was tried: [docs/f
 
 def machine():
     """Lines on machine, system, versions and environment."""
-    cpu = Path("/proc/cpuinfo")
-    names = re.findall(r"model name\s*: (.*)", cpu.read_text()) if cpu.exists() else []
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
-    ).stdout.strip()
+    words = ["git", "describe", "--always", "--dirty"]
+    commit = subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip()
     return [
-        f"Machine: {names[0] if names else platform.processor()}, {cores()} cores, {memory:.0f} GiB; {platform.platform()}",
+        f"Machine: {processor()}, {cores()} cores, {memory:.0f} GiB; {platform.platform()}",
         f"Versions: Python {platform.python_version()}, {versions}; commit {commit or 'unknown'}",
         f"Environment of every side: {', '.join(f'{key}={value}' for key, value in environment().items())}",
         f"Date: {time.strftime('%Y-%m-%d')}",
@@ -46,16 +42,10 @@ def tables(reports):
     """Lines of the table of demands, and of all sides that were measured."""
     yield from ("| job | ours | against | ratio or value | asked for | |", "| --- | --- | --- | --- | --- | --- |")
     for report in reports:
-        for row in report.rows:
-            yield f"| {row.job} | {row.ours} | {row.other} | {row.value:.3g} {row.unit} | {row.asked()} | {row.holds()} |"
+        yield from (f"| {' | '.join(row)} |" for row in report.rows)
     for report in reports:
-        yield from (
-            "",
-            f"## `{report.command}`",
-            "",
-            "| side | median (lowest to highest) | repeats | |",
-            "| --- | --- | --- | --- |",
-        )
+        yield from ("", f"## `{report.command}`", "")
+        yield from ("| side | median (lowest to highest) | repeats | |", "| --- | --- | --- | --- |")
         yield from (f"| {side.side} | {side.text()} | {len(side.values)} | {side.note} |" for side in report.sides)
         yield from ("", *(f"- {note}" for note in report.notes))
 
@@ -69,14 +59,12 @@ def main():
     whole = not options.quick and not options.names
     output = options.output or (Path(__file__).with_name("RESULTS.md") if whole else None)
     begin, load, reports, failed = time.time(), os.getloadavg()[0], [], []
-    with tempfile.TemporaryDirectory() as folder:
-        for name in options.names or PROGRAMS:
-            file = f"{folder}/{name}.json"
-            words = [sys.executable, "-m", f"benchmarks.bench_{name}", "--json", file, *["--quick"] * options.quick]
-            if subprocess.run(words, check=False).returncode:
-                failed.append(name)
-            else:
-                reports.append(read_report(file))
+    for name in options.names or PROGRAMS:
+        try:
+            reports.append(import_module(f"benchmarks.bench_{name}").main(["--quick"] * options.quick))
+        except (SystemExit, subprocess.CalledProcessError) as error:
+            print(error, file=sys.stderr)
+            failed.append(name)
     minutes = (time.time() - begin) / 60
     lines = [*HEAD.splitlines(), "", *(f"- {line}" for line in machine())]
     busy = ": other programs were at work, the figures are unsafe" if load > 0.5 else ""

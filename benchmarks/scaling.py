@@ -9,7 +9,6 @@ import argparse
 import csv
 import os
 import re
-import subprocess
 import sys
 import tempfile
 from importlib.metadata import version
@@ -18,9 +17,10 @@ from statistics import median
 
 from benchmarks import networks
 from benchmarks.bench_feeder import loader, write_data_set
-from benchmarks.bench_reader import command
+from benchmarks.bench_inference import export
+from benchmarks.bench_reader import generate
 from benchmarks.recordings import make_recordings
-from benchmarks.timing import environment, in_turn, once, one_at_a_time, several
+from benchmarks.timing import environment, in_turn, once, one_at_a_time, processor, several
 from utils.files import replacing
 from utils.process import cores
 
@@ -36,31 +36,16 @@ WORKERS = (1, 2)
 TURN, CALLS = 16, 2  # sequences of a side's turn, in batches; turns that count in each process
 
 
-def export(weights, folder, frames, bodies, kind):
-    """Side: write our network's program for so many frames and bodies; the value is its path."""
-
-    def run():
-        model = networks.build_ours(weights, frames=frames)
-        from export.program import write_program
-
-        prefix = Path(folder) / f"{kind}_{frames}_{bodies}"
-        return str(write_program(model, kind, prefix, [3, 6, frames, 25, bodies])[0])
-
-    return run
-
-
-def inference(engine, weights, folder, repeats, sweeps):
+def inference(engine, folder, repeats, sweeps):
     """Rows (changed, value, batch, frames, bodies, threads, sequences/s) of one engine."""
     kind, name = ENGINES[engine]
     points = {(what, value): {**BASE, what: value} for what, values in sweeps.items() for value in values}
-    files = {
-        (point["frames"], point["bodies"]): once(export, weights, folder, point["frames"], point["bodies"], kind)[1]
-        for point in points.values()
-    }
+    sizes = {(point["bodies"], point["frames"]) for point in points.values()}
+    files = {size: export(folder, kind, *size) for size in sizes}
     sides = {}
     for point in points.values():
         batch, frames, bodies, threads = side = tuple(point.values())
-        run = (networks.run_program, files[frames, bodies], name, batch, bodies, frames, threads)
+        run = (networks.run_program, files[bodies, frames], name, batch, bodies, frames, threads)
         sides[side] = (several, max(1, TURN // batch), *run)
     taken = one_at_a_time(sides, repeats, CALLS)
     rates = {side: max(side[0], TURN) / median(of_side.seconds) for side, of_side in taken.items()}
@@ -72,13 +57,9 @@ def workers(folder, repeats, files):
     paths = write_data_set(folder, files)
     sides = {("loader, sequences", count): (loader, paths, count) for count in WORKERS}
     raw = make_recordings(folder / "raw", files)[0].parent
-    sides |= {("-gd x-sub, files, with start-up", count): (generate, raw, folder / "set", count) for count in WORKERS}
+    sides |= {("-gd x-sub, files, with start-up", count): (generate, "2001", raw, folder / "set", count) for count in WORKERS}
     taken = in_turn(sides, repeats)
     return [[*key, files / median(side.seconds)] for key, side in taken.items()]
-
-
-def generate(raw, root, count):
-    return lambda: subprocess.run(command("2001", raw, root, count), check=True, stdout=subprocess.DEVNULL).returncode
 
 
 def write(path, head, rows):
@@ -124,14 +105,13 @@ def main():
     os.environ.update(environment())
     repeats = 1 if options.quick else options.repeats
     sweeps = {what: values[:2] if options.quick else values for what, values in SWEEPS.items()}
-    names = re.findall(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text()) if Path("/proc/cpuinfo").exists() else []
-    device = re.sub(r"\W+", "-", names[0] if names else "cpu").strip("-")
+    device = re.sub(r"\W+", "-", processor() or "cpu").strip("-")
     versions = {"paddle-native": version("paddlepaddle"), "onnxruntime": version("onnxruntime")}
     with tempfile.TemporaryDirectory() as temporary:
         folder, curves = Path(temporary), {}
-        once(networks.make_weights, folder / "weights.npz")
+        once(networks.make_weights, folder)
         for engine in ENGINES:
-            curves[engine] = inference(engine, folder / "weights.npz", folder, repeats, sweeps)
+            curves[engine] = inference(engine, folder, repeats, sweeps)
             path = options.output / f"inference_B0_{engine}-{versions[engine]}_fp32_{device}_{cores()}-cores.csv"
             write(path, ["changed", "value", "batch", "frames", "bodies", "threads", "sequences_per_second"], curves[engine])
         rows = workers(folder, repeats, 160 if options.quick else 1600)

@@ -5,18 +5,25 @@ Frameworks bring their own thread libraries and allocators' habits, and would di
 
 import argparse
 import contextlib
-import json
 import multiprocessing
 import os
-import sys
+import platform
+import re
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
 from utils.process import cores
 
 PAUSE = 0.3  # seconds before each measurement: threads of the side before stop spinning
+
+
+def processor():
+    """The processor's name."""
+    cpu = Path("/proc/cpuinfo")
+    names = re.findall(r"model name\s*: (.*)", cpu.read_text()) if cpu.exists() else []
+    return names[0] if names else platform.processor()
 
 
 def environment():
@@ -52,16 +59,13 @@ class Side:
         self.connection.send(True)
         return self._answer()
 
-    def close(self):
-        with contextlib.suppress(BrokenPipeError):  # it ended by itself
-            self.connection.send(False)
-        self.process.join()
-
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        self.close()
+        with contextlib.suppress(BrokenPipeError):  # it ended by itself
+            self.connection.send(False)
+        self.process.join()
 
 
 def _serve(connection, factory, arguments):
@@ -152,32 +156,6 @@ class Measured:
 
 
 @dataclass
-class Row:
-    """One demand: `value` must be at least `wanted` (at most, where `at_most`); `aim` is what one hopes for."""
-
-    job: str
-    ours: str
-    other: str
-    value: float
-    wanted: float | None
-    aim: float | None = None
-    at_most: bool = False
-    unit: str = "x"
-
-    def holds(self):
-        if self.wanted is None:
-            return "measured only"
-        good = self.value <= self.wanted if self.at_most else self.value >= self.wanted
-        return "holds" if good else "DOES NOT HOLD"
-
-    def asked(self):
-        word = "at most" if self.at_most else "at least"
-        parts = [] if self.wanted is None else [f"{word} {self.wanted:g} {self.unit}"]
-        parts += [] if self.aim is None else [f"aim {self.aim:g} {self.unit}"]
-        return ", ".join(parts)
-
-
-@dataclass
 class Report:
     """What one program found."""
 
@@ -195,43 +173,36 @@ class Report:
     def compare(self, job, ours, other, wanted, aim=None, at_most=False):
         """A row for the ratio of two sides' medians: the rates' (ours / other), or the times' the other way round."""
         slow, fast = (ours, other) if at_most or ours.unit.split("/")[-1] == "s" else (other, ours)
-        self.row(Row(job, ours.text(), f"{other.side}: {other.text()}", slow.median / fast.median, wanted, aim, at_most))
+        self.row(job, ours.text(), f"{other.side}: {other.text()}", slow.median / fast.median, wanted, aim, at_most)
 
-    def row(self, row):
-        self.rows.append(row)
-        print(f"  => {row.job}: {row.value:.3g} {row.unit} ({row.asked()}): {row.holds()}", flush=True)
+    def row(self, job, ours, other, value, wanted, aim=None, at_most=False, unit="x"):
+        """A demand: `value` must be at least `wanted` (at most, where `at_most`; None: no demand); `aim` is hoped for."""
+        asked = [] if wanted is None else [f"{'at most' if at_most else 'at least'} {wanted:g} {unit}"]
+        asked += [] if aim is None else [f"aim {aim:g} {unit}"]
+        verdict = "measured only"
+        if wanted is not None:
+            verdict = "holds" if (value <= wanted if at_most else value >= wanted) else "DOES NOT HOLD"
+        self.rows.append((job, ours, other, f"{value:.3g} {unit}", ", ".join(asked), verdict))
+        print(f"  => {job}: {value:.3g} {unit} ({', '.join(asked)}): {verdict}", flush=True)
 
     def note(self, text):
         self.notes.append(text)
         print(f"  {text}", flush=True)
 
-    def save(self, path):
-        if path:
-            Path(path).write_text(json.dumps(asdict(self)), encoding="utf-8")
 
-
-def read_report(path):
-    """The Report that `save` wrote."""
-    data = json.loads(Path(path).read_text(encoding="utf-8"))
-    sides, rows = [Measured(**side) for side in data["sides"]], [Row(**row) for row in data["rows"]]
-    return Report(data["command"], sides, rows, data["notes"])
-
-
-def start(doc, repeats, **more):
-    """(options, Report) of a benchmark program; `more` are further options: name=(default, help)."""
-    name = Path(sys.argv[0]).stem
-    parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=doc.splitlines()[0])
+def start(name, doc, repeats, argv, **more):
+    """(options, Report) of the benchmark module `name`; `more` are further options: name=(default, help)."""
+    parser = argparse.ArgumentParser(prog=f"python -m {name}", description=doc.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=repeats, help=f"of each side (default {repeats})")
     parser.add_argument("--quick", action="store_true", help="little work, to try the program: its figures mean nothing")
-    parser.add_argument("--json", metavar="FILE", help="where the figures go for `make bench`")
     for key, (default, text) in more.items():
         kind = str if default is None else type(default)
         parser.add_argument(f"--{key}", type=kind, default=default, help=f"{text} (default {default})")
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
     if options.quick:
         options.repeats = 1
     given = [f"--{key} {getattr(options, key)}" for key in more if getattr(options, key) is not None]
-    command = " ".join([f"python -m benchmarks.{name} --repeats {options.repeats}", *given, *["--quick"] * options.quick])
+    command = " ".join([f"python -m {name} --repeats {options.repeats}", *given, *["--quick"] * options.quick])
     os.environ.update(environment())  # for all processes started from here on
     print(command, flush=True)
     return options, Report(command)
