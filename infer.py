@@ -53,8 +53,8 @@ class Prediction:
 class Recognizer:
     """An exported program with its preprocessing: recordings in, actions out.
 
-    `path` is a program file, its prefix or its folder; `engine` one of native, onednn, gpu, tensorrt, onnxruntime (None: the
-    native one for Paddle's programs, ONNX Runtime for ONNX files); further options as of inference.engines.Program. Raises
+    `path` is a program file, its prefix or its folder; `engine` one of native, onednn, gpu, onnxruntime (None: the native one
+    for Paddle's programs, ONNX Runtime for ONNX files); further options as of inference.engines.Program. Raises
     UserError where the program can't be had or was not verified with the engine.
     """
 
@@ -193,6 +193,13 @@ def positive(text):
     return int(text)
 
 
+def precision(text):
+    """A precision of a command line's text."""
+    if text not in ("fp32", "fp16"):
+        raise argparse.ArgumentTypeError(f"{text!r}: must be fp32 or fp16; int8 changes most answers (docs/findings.md)")
+    return text
+
+
 def make_parser():
     parser = Parser(prog="infer.py", description=__doc__.splitlines()[0])
     add, switch = (parser.add_argument, {"type": boolean, "nargs": "?", "const": True, "default": False, "metavar": "BOOL"})
@@ -203,10 +210,10 @@ def make_parser():
     add("-b", "--batch_size", type=positive, default=1)
     add("--backend", choices=["paddle", "onnxruntime"], help="default: by the program found, Paddle's first")
     add("--use_gpu", **switch)
-    add("--precision", choices=["fp32", "fp16", "int8"], default="fp32")
+    add("--precision", type=precision, default="fp32", help="fp32; on a GPU fp16 as well")
     add("--enable_mkldnn", help="oneDNN", **switch)
     add("--cpu_threads", type=positive, help="default: all cores")
-    add("--use_tensorrt", **switch)
+    add("--use_tensorrt", help="False: TIPC passes it", **switch)
     add("--gpu_mem", type=positive, default=8000, help="MB of GPU memory to begin with")
     add("--allow_unverified", help="run an engine that the export did not verify", **switch)
     add("--top_k", type=positive, default=5, help="classes for each sample")
@@ -226,12 +233,13 @@ def parse(argv):
 
 def choose_engine(options):
     """The engine that the flags ask for; None: by the program found."""
-    flags = {"tensorrt": options.use_tensorrt, "gpu": options.use_gpu, "onednn": options.enable_mkldnn}
+    if options.use_tensorrt:
+        hint = "leave it out; --use_gpu True runs Paddle's own GPU engine"
+        raise UserError(f"--use_tensorrt True: Paddle's TensorRT can't run the .json programs of Paddle 3; {hint}")
+    flags = {"gpu": options.use_gpu, "onednn": options.enable_mkldnn}
     chosen = next((engine for engine, wanted in flags.items() if wanted), None)
-    if options.use_tensorrt and not options.use_gpu:
-        raise UserError("--use_tensorrt True: needs --use_gpu True")
     if options.backend == "onnxruntime" and chosen:
-        raise UserError("--backend onnxruntime: runs on the CPU, without --use_gpu, --use_tensorrt, --enable_mkldnn")
+        raise UserError("--backend onnxruntime: runs on the CPU, without --use_gpu and --enable_mkldnn")
     return chosen or {"paddle": "native", "onnxruntime": "onnxruntime", None: None}[options.backend]
 
 

@@ -32,10 +32,10 @@ def measure(recognizer, batch):
     blocks = {
         "Env info": [f"OS_version: {platform.platform()}", f"Python: {platform.python_version()}", program.run.version],
         "Conf info": [
-            f"runtime_device: {'gpu' if program.engine in ('gpu', 'tensorrt') else 'cpu'}",
+            f"runtime_device: {'gpu' if program.engine == 'gpu' else 'cpu'}",
             f"engine: {program.engine}",
             f"enable_mkldnn: {program.engine == 'onednn'}",
-            f"enable_tensorrt: {program.engine == 'tensorrt'}",
+            "enable_tensorrt: False",  # a line that tools look for
             f"cpu_math_library_num_threads: {program.run.threads}",
         ],
         "Model info": [f"model_name: {program.path.stem}", f"precision: {program.precision}"],

@@ -14,7 +14,6 @@ ENGINES = {  # kind of program, precisions; an export is decided by the first of
     "native": ("paddle", "fp32"),
     "onednn": ("paddle", "fp32"),
     "gpu": ("paddle", "fp32", "fp16"),
-    "tensorrt": ("paddle", "fp32", "fp16", "int8"),
     "onnxruntime": ("onnx", "fp32"),
 }
 
@@ -56,14 +55,11 @@ class PaddleEngine:
         self.threads = cpu_threads or cores()
         config = inference.Config(str(path), str(params))
         config.disable_glog_info()
-        if engine in ("gpu", "tensorrt"):
+        if engine == "gpu":
             if not paddle.is_compiled_with_cuda() or paddle.device.cuda.device_count() == 0:
                 raise UserError("--use_gpu: Paddle finds no GPU on this machine; leave it out to run on the CPU")
-            kinds = {"fp32": "Float32", "fp16": "Half", "int8": "Int8"}
-            kind = getattr(inference.PrecisionType, kinds[precision])
-            config.enable_use_gpu(gpu_mem, 0, *([kind] if engine == "gpu" else []))
-            if engine == "tensorrt":
-                config.enable_tensorrt_engine(precision_mode=kind, use_calib_mode=precision == "int8")
+            kinds = {"fp32": inference.PrecisionType.Float32, "fp16": inference.PrecisionType.Half}
+            config.enable_use_gpu(gpu_mem, 0, kinds[precision])
         else:
             config.disable_gpu()
             config.set_cpu_math_library_num_threads(self.threads)
@@ -172,7 +168,7 @@ class Program:
             self.preprocessing, self.classes = preprocessing(num_frame=self.shape[3]), None
 
     def __call__(self, features):
-        rows = self.shape[0] if self.shape[0] > 0 else len(features) if self.engine in ("gpu", "tensorrt") else 1
+        rows = self.shape[0] if self.shape[0] > 0 else len(features) if self.engine == "gpu" else 1
         logits = []
         for start in range(0, len(features), rows):  # one at a time stays in a CPU's cache: up to 1.4 times as fast
             part = features[start : start + rows]

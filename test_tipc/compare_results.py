@@ -4,7 +4,7 @@
         --log_file "log/EfficientGCNB0/whole_infer/python_infer_*.log" --atol 1e-3 --rtol 1e-3
 
 Both are patterns. A log's predictions lie beside it under the same name with .jsonl, as infer.py --output wrote them; a log
-is compared with the stored file that has the same precision (fp32, fp16, int8) in its name.
+is compared with the stored file that has the same precision (fp32, fp16) in its name.
 """
 
 import glob
@@ -19,7 +19,7 @@ from utils.errors import UserError
 from utils.process import run_command
 from utils.terminal import Parser
 
-PRECISION = re.compile(r"fp32|fp16|int8")
+PRECISION = re.compile(r"fp32|fp16")
 
 
 def read_predictions(path):
@@ -56,7 +56,7 @@ def files_by_precision(pattern):
                 raise UserError(f"--gt_file {pattern}: {found[precision]} and {path} are both of {precision}; name one")
             found[precision] = path
     if not found:
-        raise UserError(f"--gt_file {pattern}: no file with fp32, fp16 or int8 in its name")
+        raise UserError(f"--gt_file {pattern}: no file with fp32 or fp16 in its name")
     return found
 
 

@@ -54,15 +54,12 @@ infer_on_cpu() { # MODEL_FOLDER LOG_FOLDER GPU_FLAG
 }
 
 infer_on_gpu() { # MODEL_FOLDER LOG_FOLDER GPU_FLAG
-    local tensorrt size precision
-    for tensorrt in "${tensorrts[@]}"; do
-        for precision in "${precisions[@]}"; do
-            [[ $precision == fp32 || $precision$tensorrt == fp16True ]] || continue # int8: no quantised network here
-            for size in "${sizes[@]}"; do
-                infer "$1" "$2/python_infer_gpu_usetrt_${tensorrt}_precision_${precision}_batchsize_$size" \
-                    "${keys[41]}" "$3" "${keys[45]}" "$tensorrt" "${keys[46]}" "$precision" "${keys[44]}" "$size"
-            done
-        done
+    local size tensorrt=False precision=fp32 # by the convention, other precisions go with TensorRT only
+    ! one_of True "${tensorrts[@]}" || note "Skipped: inference with ${keys[45]}=True, for infer.py has no TensorRT"
+    one_of "$tensorrt" "${tensorrts[@]}" && one_of "$precision" "${precisions[@]}" || return
+    for size in "${sizes[@]}"; do
+        infer "$1" "$2/python_infer_gpu_usetrt_${tensorrt}_precision_${precision}_batchsize_$size" \
+            "${keys[41]}" "$3" "${keys[45]}" "$tensorrt" "${keys[46]}" "$precision" "${keys[44]}" "$size"
     done
 }
 
