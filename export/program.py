@@ -1,6 +1,5 @@
 """Export: a network as a program for Paddle Inference, ONNX Runtime or Triton, proven equal to it before it is kept."""
 
-import hashlib
 import json
 import shutil
 import tempfile
@@ -11,7 +10,7 @@ import paddle
 import yaml
 
 from utils.errors import UserError
-from utils.files import replacing_together
+from utils.files import replacing_together, sha256
 
 from .joint_major import JointMajorGCN
 from .products import ProductGCN
@@ -54,7 +53,7 @@ def export_program(model, prefix, *, data_shape, record, open_engine, to="paddle
                 "bytes": sum(path.stat().st_size for path in files.values()),
                 "paddle": paddle.__version__,
                 "engines": engines,
-                "files": {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()},
+                "files": {name: sha256(path) for name, path in files.items()},
             }
             _publish(files, prefix, record, to, entry)
     finally:

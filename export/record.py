@@ -4,7 +4,6 @@ For each kind of program (paddle, onnx, triton) it lists the files with their sh
 were equal to the live network's when it was exported.
 """
 
-import hashlib
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +13,7 @@ from dataset.graph import NTU
 from options.fields import Count, Positive, Section, Text
 from options.yaml_file import read_yaml
 from utils.errors import UserError
+from utils.files import sha256
 
 
 class _Part(Section):
@@ -104,8 +104,3 @@ def export_record(config, checkpoint, graph, classes):
         "preprocessing": settings.model_dump(),
         "classes": classes,
     }
-
-
-def sha256(path):
-    """Hexadecimal SHA-256 of a file."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()

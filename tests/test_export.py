@@ -274,7 +274,8 @@ def test_the_exporter_knows_nothing_of_infer(tmp_path):
 
 
 def test_a_record_tells_where_the_program_comes_from(tmp_path):
-    from export.record import export_record, sha256
+    from export.record import export_record
+    from utils.files import sha256
 
     path = tmp_path / "best.pdparams"
     path.write_bytes(b"weights")

@@ -1,6 +1,7 @@
 """Files that appear whole or not at all, folders that one process at a time may write."""
 
 import contextlib
+import hashlib
 import os
 import shutil
 import time
@@ -154,3 +155,8 @@ def read_bytes(path, limit=4 << 30):
         return path.read_bytes()
     except OSError as error:
         raise UserError(f"{path}: can't be read ({error.strerror})") from error
+
+
+def sha256(path):
+    """Hexadecimal SHA-256 of a file."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
