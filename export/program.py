@@ -9,6 +9,7 @@ import numpy as np
 import paddle
 import yaml
 
+from options.yaml_file import read_yaml
 from utils.errors import UserError
 from utils.files import replacing_together, sha256
 
@@ -187,9 +188,7 @@ def _difference(got, expected):
 def _publish(files, prefix, record, to, entry):
     """Put the `files` {name: path} of an export in place with its record; readers know a mixture by the hashes in it."""
     path = prefix.with_name(f"{prefix.name}.yaml")
-    old = _read_yaml(path)
-    programs = old["programs"] if all(old.get(key) == value for key, value in record.items()) else {}
-    whole = {**record, "programs": {**programs, to: entry}}
+    whole = {**record, "programs": {**_other_programs(path, record), to: entry}}
     text = HEADER + yaml.safe_dump(whole, sort_keys=False, width=120, allow_unicode=True, default_flow_style=None)
     with replacing_together(*(prefix.parent / name for name in files), path) as (*new_files, new_record):
         new_record.write_text(text, encoding="utf-8")
@@ -199,10 +198,11 @@ def _publish(files, prefix, record, to, entry):
         (prefix.parent / name).unlink(missing_ok=True)
 
 
-def _read_yaml(path):
-    """An older export's record; an empty one where there is none that can be used."""
+def _other_programs(path, record):
+    """{kind: entry} of an older export's record, if it is of the same `record`; of none that can be used, {}."""
     try:
-        old = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError):
-        old = None
-    return old if isinstance(old, dict) and isinstance(old.get("programs"), dict) else {"programs": {}}
+        old = read_yaml(path)
+    except UserError:
+        return {}
+    same = all(old.get(key) == value for key, value in record.items()) and isinstance(old.get("programs"), dict)
+    return old["programs"] if same else {}
