@@ -21,6 +21,7 @@ import numpy as np
 from dataset.actions import action_names
 from dataset.features import branch_features
 from dataset.graph import Graph
+from evaluation.scores import softmax
 from inference.engines import Program
 from reader.recordings import read_samples
 from utils.errors import UserError
@@ -128,11 +129,9 @@ class Recognizer:
         names = self.program.classes or action_names(logits.shape[1])
         if len(names) != logits.shape[1]:
             raise UserError(f"{self.program.path}: its record names {len(names)} classes, it gives {logits.shape[1]} logits")
-        shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-        probabilities = shifted / shifted.sum(axis=1, keepdims=True)
         order = np.argsort(-logits, axis=1, kind="stable")[:, : self.top_k]
         predictions = []
-        for sample, row, best in zip(batch, probabilities, order.tolist(), strict=True):
+        for sample, row, best in zip(batch, softmax(logits), order.tolist(), strict=True):
             if sample.label is not None and not 0 <= sample.label < len(row):
                 raise UserError(f"{sample.name}: label {sample.label}; the program has {len(row)} classes")
             seconds = sample.span and tuple(frame / FRAMES_PER_SECOND for frame in sample.span)

@@ -8,6 +8,8 @@ import paddle
 
 from model.attentions import AttentionLayer
 
+from .scores import softmax
+
 
 @dataclass
 class SampleSaliency:
@@ -67,7 +69,6 @@ def sample_saliency(model, feeder, index, names, up):
     features, label, name = feeder[index]
     with paddle.no_grad(), attention_maps(model) as attention:
         logits, feature_map = (value.astype("float32").numpy()[0] for value in model(paddle.to_tensor(features[None])))
-    shifted = np.exp(logits - logits.max())
     weights = model.classifier.fc.weight.astype("float32").numpy().reshape(len(logits), -1)
     maps = {}
     for what, number in {"predicted": int(logits.argmax()), "true": label}.items():
@@ -84,4 +85,4 @@ def sample_saliency(model, feeder, index, names, up):
     length = max(1, 1 + np.flatnonzero(seen.any((1, 2))).max(initial=0))
     motion = viewer_axes(coordinates, up)
     cut = {title: values[: -(-length * len(values) // feeder.num_frame)] for title, values in maps.items()}
-    return SampleSaliency(name, label, shifted / shifted.sum(), motion[:length], seen[:length], cut)
+    return SampleSaliency(name, label, softmax(logits), motion[:length], seen[:length], cut)

@@ -15,6 +15,12 @@ LARGEST = 1 << 30  # bytes of a score file, unpacked
 DAMAGE = (zipfile.BadZipFile, zlib.error, MemoryError)
 
 
+def softmax(logits):
+    """Probabilities (..., classes) of logits, in the precision that these have."""
+    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return shifted / shifted.sum(axis=-1, keepdims=True)
+
+
 @dataclass
 class Scores:
     """Logits (N, classes) of samples in order, with their labels (N,) and names."""
@@ -42,8 +48,7 @@ class Scores:
 
     def probabilities(self):
         """(N, classes) float64: softmax of the logits."""
-        shifted = np.exp(self.logits.astype("float64") - self.logits.max(1, keepdims=True))
-        return shifted / shifted.sum(1, keepdims=True)
+        return softmax(self.logits.astype("float64"))
 
     def calibration(self, bins=15):
         """(ECE, counts, mean confidence, accuracy), the last three of each of `bins` equal bins of confidence; empty: 0.
