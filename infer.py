@@ -63,8 +63,8 @@ class Recognizer:
         self.program = Program(path, engine, **options)
         self.top_k, self.batch_size = top_k, max(batch_size, self.program.shape[0])
         self.settings = self.program.preprocessing
-        skeleton = self.settings.graph
-        self.graph = Graph(skeleton.name, (), tuple(skeleton.parents), {}, skeleton.centre)
+        tree = self.settings.graph
+        self.graph = Graph(tree.name, (), tuple(tree.parents), {}, tree.centre)
         self.empty_body = None
 
     def predict(self, source, window=None, stride=None):

@@ -20,7 +20,9 @@ class _Part(Section):
     model_config = ConfigDict(extra="ignore")  # a record tells people more than programs need
 
 
-class Skeleton(_Part):
+class JointTree(_Part):
+    """What the features need of a skeleton: the centre joint, and each joint's parent."""
+
     name: Text
     centre: Count
     parents: list[Count]
@@ -32,7 +34,7 @@ class Preprocessing(_Part):
     inputs: Annotated[str, Field(pattern="^J?V?B?$", min_length=1)]
     num_frame: Positive
     transform: bool
-    graph: Skeleton
+    graph: JointTree
 
 
 class Engine(_Part):
@@ -91,8 +93,8 @@ def read_record(path):
 
 def preprocessing(inputs="JVB", num_frame=288, transform=False, graph=NTU):
     """The Preprocessing of these settings; the defaults are configuration 2001's."""
-    skeleton = Skeleton(name=graph.name, centre=graph.centre, parents=list(graph.parents))
-    return Preprocessing(inputs=inputs, num_frame=num_frame, transform=transform, graph=skeleton)
+    tree = JointTree(name=graph.name, centre=graph.centre, parents=list(graph.parents))
+    return Preprocessing(inputs=inputs, num_frame=num_frame, transform=transform, graph=tree)
 
 
 def export_record(config, checkpoint, graph, classes):
