@@ -19,9 +19,9 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 from tqdm import tqdm
 
+from dataset.ntu_feeder import HEADER_BYTES, write_header
 from reader.ntu_reader import MAX_FRAMES, NUM_AXES, NUM_BODIES, NUM_JOINTS, SkeletonError, parse_name, read_sample
 from reader.splits import DATA_SETS, SPLITS, ignored_names
 from reader.transformer import view_normalise
@@ -34,7 +34,6 @@ SAMPLE_SHAPE = (NUM_AXES, MAX_FRAMES, NUM_JOINTS, NUM_BODIES)
 SAMPLE_BYTES = 4 * math.prod(SAMPLE_SHAPE)
 DATA_FILES = {split: f"{split}_data.npy" for split in SPLITS}
 LABEL_FILES = {split: f"{split}_label.pkl" for split in SPLITS}
-HEADER_BYTES = 128  # of a `.npy` file: NumPy pads it so far for any number of samples
 BATCH = 32  # files handed to a worker at a time
 
 
@@ -263,8 +262,7 @@ def _offset(row):
 
 def _set_rows(file, count):
     """Give an open `.npy` file the header and the length of so many samples."""
-    file.seek(0)
-    np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": (count, *SAMPLE_SHAPE)})
+    write_header(file, (count, *SAMPLE_SHAPE))
     file.truncate(_offset(count))
 
 

@@ -15,6 +15,7 @@ from utils.pickles import load_pickle
 
 from .features import branch_features
 
+HEADER_BYTES = 128  # of a npy file with five axes: NumPy pads it so far for any number of samples
 DAMAGE = (OSError, EOFError, MemoryError, OverflowError, tokenize.TokenError)  # what NumPy raises on a damaged file
 
 
@@ -40,6 +41,12 @@ def load_data(path):
     if min(shape) < 0 or size != start + 4 * math.prod(shape):
         raise UserError(f"{path}: has {size} bytes, not what {shape} takes; it is damaged, generate it again")
     return np.memmap(path, np.float32, "r", start, shape)
+
+
+def write_header(file, shape):
+    """Begin an open npy file of float32 (N, C, T, V, M): HEADER_BYTES."""
+    file.seek(0)
+    np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
 
 
 class SampleFile:
@@ -90,7 +97,7 @@ def write_split(paths, shape, samples, labels):
     """
     with replacing_together(*paths) as (data_file, label_file):
         with open(data_file, "wb") as file:
-            np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
+            write_header(file, shape)
             for sample in samples:
                 file.write(sample.astype("<f4").tobytes())
         label_file.write_bytes(pickle.dumps(tuple(map(list, labels)), 4))
