@@ -26,13 +26,8 @@ def test_plain_paddle_network_gives_our_logits():
     import paddle
 
     from benchmarks import networks
-<<<<<<< HEAD
-    from benchmarks.plain.paddle_model import EfficientGCNB0
-    from tests.helpers.small import fill
-=======
     from benchmarks.plain.network import EfficientGCNB0
-    from tests.conftest import fill
->>>>>>> 0c269db (benchmarks: the plain network once for PyTorch and Paddle; make bench runs its programs in one process)
+    from tests.helpers.small import fill
 
     model = fill(networks.build_ours(frames=16))
     plain = EfficientGCNB0(paddle, {name: tensor.numpy() for name, tensor in model.state_dict().items()})
