@@ -7,12 +7,18 @@ for prediction in recognizer.predict("S001C001P001R001A007.skeleton"):
     print(prediction.name, prediction.classes[0], prediction.probabilities[0])
 """
 
+import sys
+
+if __name__ == "__main__":  # before the imports, so that a signal during them is one line too
+    from utils.command import run_command
+
+    sys.exit(run_command("infer"))
+
 import argparse
 import contextlib
 import csv
 import itertools
 import json
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +32,6 @@ from inference.engines import Program
 from reader.recordings import read_samples
 from utils.errors import UserError
 from utils.files import replacing
-from utils.process import run_command
 from utils.terminal import Parser, boolean
 
 FRAMES_PER_SECOND = 30  # of NTU RGB+D's sensor
@@ -272,7 +277,3 @@ def main(argv=None):
 
         print("\n".join(measure(recognizer, samples)))
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(run_command(main))

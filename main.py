@@ -1,9 +1,15 @@
 """EfficientGCN on PaddlePaddle: one command for data, training, evaluation and export."""
 
+import sys
+
+if __name__ == "__main__":  # before the imports, so that a signal during them is one line too
+    from utils.command import run_command
+
+    sys.exit(run_command("main"))
+
 import os
 import shlex
 import shutil
-import sys
 import time
 from pathlib import Path
 
@@ -11,7 +17,7 @@ from options.command_line import closing_block, next_jobs, parse_command_line, s
 from utils.errors import UserError
 from utils.files import make_run_folder, replacing
 from utils.log import drop_unused_folder, get_logger, set_up_logging
-from utils.process import run_command, start_paddle
+from utils.process import start_paddle
 from utils.terminal import watched
 
 
@@ -225,7 +231,3 @@ def main(argv=None):
     except UserError:
         drop_unused_folder()
         raise
-
-
-if __name__ == "__main__":
-    sys.exit(run_command(main))

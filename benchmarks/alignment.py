@@ -3,19 +3,25 @@
 python benchmarks/alignment.py --golden DIR --weights xsub.pdparams      # DIR: outputs of the published code, docs/alignment.md
 """
 
-import argparse
+import os
 import sys
+
+if __name__ == "__main__":  # before the imports, so that a signal during them is one line too
+    sys.path.insert(0, os.path.realpath(f"{__file__}/../.."))
+    from utils.command import run_command
+
+    sys.exit(run_command("benchmarks.alignment"))
+
+import argparse
 import tempfile
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
 from options.schema import load_config
 from utils.errors import UserError
 from utils.files import replacing
-from utils.process import run_command, start_paddle, versions
+from utils.process import start_paddle, versions
 
 STEPS_PER_EPOCH = 2505  # of the published x-sub run: 40,091 samples in batches of 16, the last partial one dropped
 FRAMES = 288
@@ -187,7 +193,3 @@ def main():
         raise UserError(f"{len(over)} differences are over their tolerance: {', '.join(over)}")
     print(f"Written: {options.output}")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(run_command(main))

@@ -3,17 +3,20 @@
 python dataset/tiny_data_gen.py --source_path data/npy_dataset --save_dir data/ntu/tiny_dataset --mode train
 """
 
+import os
 import sys
-from pathlib import Path
+
+if __name__ == "__main__":  # before the imports, so that a signal during them is one line too
+    sys.path.insert(0, os.path.realpath(f"{__file__}/../.."))
+    from utils.command import run_command
+
+    sys.exit(run_command("dataset.tiny_data_gen"))
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from dataset.ntu_feeder import SampleFile, load_labels, split_paths, write_split
 from utils.errors import UserError
 from utils.files import replacing
-from utils.process import run_command
 from utils.terminal import Parser, boolean
 
 MARK = "tiny.txt"  # stands in the folders that this command made, and only there does it replace files
@@ -73,7 +76,3 @@ def main():
     for split, (taken, count) in counts.items():
         print(f"{split}: {taken} of {count} samples, seed {options.seed}, in {options.save_dir}")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(run_command(main))

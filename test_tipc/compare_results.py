@@ -7,16 +7,21 @@ Both are patterns. A log's predictions lie beside it under the same name with .j
 is compared with the stored file that has the same precision (fp32, fp16) in its name.
 """
 
+import os
+import sys
+
+if __name__ == "__main__":  # before the imports, so that a signal during them is one line too
+    sys.path.insert(0, os.path.realpath(f"{__file__}/../.."))
+    from utils.command import run_command
+
+    sys.exit(run_command("test_tipc.compare_results"))
+
 import glob
 import json
 import re
-import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 from utils.errors import UserError
-from utils.process import run_command
 from utils.terminal import Parser
 
 PRECISION = re.compile(r"fp32|fp16")
@@ -86,7 +91,3 @@ def main():
         else:
             print(f"Assert allclose passed! The results of {log} and {expected} are consistent!")
     return 1 if bad else 0
-
-
-if __name__ == "__main__":
-    sys.exit(run_command(main))

@@ -26,7 +26,8 @@ from training.checkpoint import read_checkpoint
 SCRIPT = """
 import os, signal, sys
 import numpy as np
-from utils.process import run_command, start_paddle
+from utils.command import run_command
+from utils.process import start_paddle
 start_paddle()
 import main
 from training import collectives

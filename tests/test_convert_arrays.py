@@ -10,8 +10,8 @@ from dataset.ntu_feeder import load_data, load_labels
 from options.schema import load_config
 from tests.helpers.own_data import write_source
 from tools import convert_arrays
+from utils.command import run_command
 from utils.errors import UserError
-from utils.process import run_command
 
 pytest_plugins = ["tests.helpers.own_data"]
 

@@ -14,9 +14,9 @@ from tests.helpers.places import ROOT
 from tests.helpers.small import fill
 from tools.convert_weights import convert, main, read_weights
 from training.checkpoint import load_weights, read_checkpoint, weight_arrays
+from utils.command import run_command
 from utils.errors import UserError
 from utils.pickles import load_pickle
-from utils.process import run_command
 
 pytest_plugins = ["tests.helpers.torch_saved"]
 

@@ -7,8 +7,8 @@ import pytest
 
 from evaluation.scores import Scores
 from tools.ensemble import combine, main
+from utils.command import run_command
 from utils.errors import UserError
-from utils.process import run_command
 
 NAMES = ["a", "b", "c", "d"]
 LABELS = np.array([0, 1, 2, 5])

@@ -1,15 +1,13 @@
-"""Atomic files, run folders, and how commands end."""
+"""Atomic files, folders, run folders."""
 
 import os
 import shutil
-import signal
 
 import pytest
 
 from utils.errors import UserError
 from utils.files import make_run_folder, replacing, replacing_folder
 from utils.log import get_logger, set_up_logging
-from utils.process import run_command
 
 
 def test_a_file_is_replaced_in_one_step(tmp_path):
@@ -78,32 +76,3 @@ def test_a_log_on_a_full_disk_is_given_up_in_one_line(tmp_path, capfd):
         f"{tmp_path / 'log.txt'}: can't be written ([Errno 28] No space left on device); going on without it",
         "second",
     ]
-
-
-def test_a_user_s_mistake_is_one_line_and_exit_code_2(capsys):
-    def main():
-        raise UserError("config.yaml: no such key")
-
-    assert run_command(main) == 2
-    assert capsys.readouterr().err == "error: config.yaml: no such key\n"
-
-
-@pytest.mark.parametrize(("number", "code", "line"), [(signal.SIGINT, 130, "stopped by Ctrl-C\n"), (signal.SIGTERM, 143, "stopped by SIGTERM\n")])
-@pytest.mark.parametrize("raised", [UserError, ImportError, None])
-def test_a_signal_is_one_line_whatever_a_library_makes_of_it(capsys, number, code, line, raised):
-    def main():
-        try:
-            signal.raise_signal(number)
-        except BaseException:
-            if raised:
-                raise raised("not installed") from None
-            raise
-
-    old = {known: signal.getsignal(known) for known in (signal.SIGINT, signal.SIGTERM)}
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        assert run_command(main) == code
-    finally:
-        for known, handler in old.items():
-            signal.signal(known, handler)
-    assert capsys.readouterr().err == line

@@ -102,7 +102,7 @@ def test_failure_of_a_worker_to_write_is_raised_here(tmp_path, raw):
 PROGRAM = """
 import sys
 from generator import generate
-from utils.process import run_command
+from utils.command import run_command
 if __name__ == "__main__":
     raw, root = sys.argv[1:]
     sys.exit(run_command(lambda: generate("ntu-xsub", [raw], root, False, workers=2) and 0))

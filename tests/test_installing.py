@@ -80,7 +80,7 @@ def test_what_pages_and_messages_say_to_install_exists():
 
 
 def test_without_paddle_a_line_says_where_to_read():
-    code = "import sys, main; sys.modules['paddle'] = None; sys.exit(main.run_command(lambda: main.main(['-ex', '-pp', 'a.pdparams'])))"
+    code = "import sys, main, utils.command; sys.modules['paddle'] = None; sys.exit(utils.command.run_command(lambda: main.main(['-ex', '-pp', 'a.pdparams'])))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert re.fullmatch(r"error: the package paddle is not installed; README.md, Installation, .*\n", done.stderr)

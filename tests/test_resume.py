@@ -20,7 +20,8 @@ from utils.errors import UserError
 SERVER = """
 import json, os, signal, sys
 from collections import Counter
-from utils.process import run_command, start_paddle
+from utils.command import run_command
+from utils.process import start_paddle
 start_paddle()
 import options.schema, initializer, main, paddle.framework.io, processor, training.recorder, tensorboardX
 FILES = {module.__file__: module.__name__.split(".")[-1] for module in (

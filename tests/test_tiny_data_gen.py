@@ -116,7 +116,7 @@ def test_a_full_disk_leaves_the_earlier_set_as_it_was(source, tmp_path):
     before = contents(tmp_path / "tiny")
     small = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000));"
     code = f"{small} import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); sys.path.insert(0, {str(ROOT)!r});"
-    code += "from dataset.tiny_data_gen import main; from utils.process import run_command; sys.exit(run_command(main))"
+    code += "from dataset.tiny_data_gen import main; from utils.command import run_command; sys.exit(run_command(main))"
     done = run("-c", code, "--source_path", source, "--save_dir", tmp_path / "tiny")
     assert done.returncode == 2
     assert "can't be written" in done.stderr

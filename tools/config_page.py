@@ -1,17 +1,21 @@
 """Writes the page on every setting, from schema and commented defaults: python tools/config_page.py docs/configuration.md"""
 
-import argparse
+import os
 import sys
-from pathlib import Path
+
+if __name__ == "__main__":  # before the imports, so that a signal during them is one line too
+    sys.path.insert(0, os.path.realpath(f"{__file__}/../.."))
+    from utils.command import run_command
+
+    sys.exit(run_command("tools.config_page"))
+
+import argparse
 
 import yaml
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from options.command_line import make_parser
 from options.schema import FOLDER, Config
 from utils.files import replacing
-from utils.process import run_command
 
 PAGE = """# Configuration
 
@@ -78,7 +82,3 @@ def main():
     parser.add_argument("file", help="docs/configuration.md")
     with replacing(parser.parse_args().file) as temporary:
         temporary.write_text(page(), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    sys.exit(run_command(main))

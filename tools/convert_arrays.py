@@ -4,15 +4,21 @@ SOURCE/train/CLASS/NAME.npy and SOURCE/eval/CLASS/NAME.npy (or .json): CLASS is 
 bodies x joints x coordinates; in .npy files of one body that axis may be left out, in JSON each frame may have its own number.
 """
 
+import os
+import sys
+
+if __name__ == "__main__":  # before the imports, so that a signal during them is one line too
+    sys.path.insert(0, os.path.realpath(f"{__file__}/../.."))
+    from utils.command import run_command
+
+    sys.exit(run_command("tools.convert_arrays"))
+
 import io
 import json
-import sys
 from argparse import RawDescriptionHelpFormatter
 from pathlib import Path
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from dataset.actions import read_names
 from dataset.graph import NTU
@@ -21,7 +27,6 @@ from options.schema import DATASETS, load_config
 from reader.splits import SPLITS
 from utils.errors import UserError
 from utils.files import read_bytes, replacing_folder
-from utils.process import run_command
 from utils.terminal import Parser
 
 LARGEST, MOST_FRAMES = 1 << 30, 10**6  # bytes and frames of a sample
@@ -111,7 +116,3 @@ def main():
     parser.add_argument("-c", "--config", required=True, help="YAML file with dataset: custom-NAME")
     options = parser.parse_args()
     print("\n".join(convert(options.source, load_config(options.config))))
-
-
-if __name__ == "__main__":
-    sys.exit(run_command(main))

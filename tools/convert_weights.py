@@ -4,7 +4,15 @@ Reads PyTorch checkpoints (.pth.tar of the paper's authors' code), those of othe
 .pdparams or .safetensors. Every name is reported: mapped, missing or unexpected; nothing is written unless all fit.
 """
 
+import os
 import sys
+
+if __name__ == "__main__":  # before the imports, so that a signal during them is one line too
+    sys.path.insert(0, os.path.realpath(f"{__file__}/../.."))
+    from utils.command import run_command
+
+    sys.exit(run_command("tools.convert_weights"))
+
 import zipfile
 from argparse import RawDescriptionHelpFormatter
 from pathlib import Path
@@ -13,13 +21,11 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 from options.schema import load_config
 from utils.errors import UserError, printable
 from utils.files import replacing
 from utils.pickles import load_pickle
-from utils.process import run_command, start_paddle
+from utils.process import start_paddle
 from utils.terminal import Parser
 from utils.torch_file import Tensor, load_torch
 
@@ -129,7 +135,3 @@ def main():
     options = parser.parse_args()
     convert(options.source, options.target, load_config(options.config))
     print(f"Written: {options.target}")
-
-
-if __name__ == "__main__":
-    sys.exit(run_command(main))

@@ -3,18 +3,23 @@
 python tools/demo_data.py --save_dir demo/skeletons
 """
 
-import itertools
+import os
 import sys
+
+if __name__ == "__main__":  # before the imports, so that a signal during them is one line too
+    sys.path.insert(0, os.path.realpath(f"{__file__}/../.."))
+    from utils.command import run_command
+
+    sys.exit(run_command("tools.demo_data"))
+
+import itertools
 from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 from dataset.demo_motion import ACTIONS, PARENT, Clip, draw_body, drift, joints, perform, turn
 from utils.errors import UserError
 from utils.files import replacing
-from utils.process import run_command
 from utils.terminal import Parser
 
 CAMERAS = {1: 0, 2: -45, 3: 45}  # number: degrees around the stage, as in NTU; people face camera 2, in repeats 3
@@ -151,7 +156,3 @@ def main():
     count, actions = len(write_demo(**vars(options))), len(set(options.actions))
     made = f"{actions} actions, {options.performers} performers, {len(CAMERAS)} cameras, seed {options.seed}"
     print(f"{count} synthetic .skeleton files ({made}) in {options.save_dir}")
-
-
-if __name__ == "__main__":
-    sys.exit(run_command(main))

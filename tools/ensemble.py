@@ -3,17 +3,21 @@
 python tools/ensemble.py J/scores.npz V/scores.npz B/scores.npz --weights 1 0.5 1
 """
 
+import os
 import sys
+
+if __name__ == "__main__":  # before the imports, so that a signal during them is one line too
+    sys.path.insert(0, os.path.realpath(f"{__file__}/../.."))
+    from utils.command import run_command
+
+    sys.exit(run_command("tools.ensemble"))
+
 from argparse import RawDescriptionHelpFormatter
-from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 from evaluation.scores import Scores
 from utils.errors import UserError
-from utils.process import run_command
 from utils.terminal import Parser
 
 
@@ -61,7 +65,3 @@ def main():
     if options.output:
         scores.save(options.output)
         print(f"Written: {options.output}")
-
-
-if __name__ == "__main__":
-    sys.exit(run_command(main))

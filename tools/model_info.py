@@ -1,17 +1,22 @@
 """Writes the page on the sizes and costs of the family's networks: python tools/model_info.py docs/model_zoo.md"""
 
+import os
+import sys
+
+if __name__ == "__main__":  # before the imports, so that a signal during them is one line too
+    sys.path.insert(0, os.path.realpath(f"{__file__}/../.."))
+    from utils.command import run_command
+
+    sys.exit(run_command("tools.model_info"))
+
 import argparse
 import math
 import re
-import sys
 from collections import Counter
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from options.schema import FOLDER, load_config
 from utils.files import replacing
-from utils.process import run_command, start_paddle
+from utils.process import start_paddle
 
 PUBLISHED = {  # FLOPs in 1e9: the paper (TPAMI 2022, section 5.5.3); for Sep its first version (arXiv 2106.15125v1)
     "B0 SG": 2.73, "B2 SG": 4.05, "B4 SG": 8.36, "B0 Sep": 3.08, "B2 Sep": 6.12, "B4 Sep": 15.24,
@@ -104,7 +109,3 @@ def main():
     start_paddle()
     with replacing(path) as temporary:
         temporary.write_text(page(), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    sys.exit(run_command(main))

@@ -1,4 +1,4 @@
-"""The process: how a command ends, which signals stop it, its cores, and Paddle started well in it."""
+"""The process: signals that it puts off, its cores, and Paddle started well in it."""
 
 import contextlib
 import io
@@ -8,50 +8,7 @@ import sys
 import warnings
 from pathlib import Path
 
-from .errors import UserError, printable
-from .terminal import paint
-
-
-def run_command(main):
-    """Run `main()` as a program and return its exit code; what stops it becomes one line on stderr.
-
-    Exit code 2: a UserError, a disk or folder that can't be used, no memory left. SIGTERM unwinds the program as Ctrl-C
-    does, so that nothing temporary stays.
-    """
-    stopped = []
-
-    def stop(number, _):
-        stopped.append(number)  # a library that is just being imported may turn what is raised here into an error of its own
-        raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
-
-    signal.signal(signal.SIGTERM, stop)
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not ignored, as in a shell's background
-        signal.signal(signal.SIGINT, stop)
-    try:
-        return main() or 0
-    except UserError as error:
-        message = str(error)
-    except KeyboardInterrupt:
-        stopped.append(signal.SIGINT)
-    except SystemExit as end:
-        if end.code != 128 + signal.SIGTERM:
-            raise
-        stopped.append(signal.SIGTERM)
-    except BrokenPipeError:  # the reader of our output went away: `main.py --check | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
-    except OSError as error:
-        message = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-    except MemoryError:
-        message = "out of memory; end other programs, or use fewer workers or smaller batches"
-    except Exception:  # none is lost: without a signal it goes on, with one it is what a library made of our own exception
-        if not stopped:
-            raise
-    if stopped:
-        print(f"stopped by {'Ctrl-C' if stopped[0] == signal.SIGINT else 'SIGTERM'}", file=sys.stderr)
-        return 128 + stopped[0]
-    print(f"{paint('error:', 'red', sys.stderr)} {printable(message)}", file=sys.stderr)
-    return 2
+from .errors import UserError
 
 
 @contextlib.contextmanager

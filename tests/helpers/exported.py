@@ -17,7 +17,7 @@ from inference.engines import open_engine
 from options.schema import load_config
 from tests.helpers.skeleton_corpus import skeleton_bytes
 from tests.helpers.small import TINY, fill
-from utils.process import run_command
+from utils.command import run_command
 
 NAMES = [f"S001C001P001R001A{number:03}.skeleton" for number in (1, 2, 3)]
 

@@ -16,7 +16,7 @@ import yaml
 
 from tests.helpers.skeleton_corpus import skeleton_bytes
 from tests.helpers.small import TINY, write_split
-from utils.process import run_command
+from utils.command import run_command
 
 PROGRAMS = {  # name: module that has `main()`
     "main.py": "main", "infer.py": "infer", "ensemble.py": "tools.ensemble", "convert_weights.py": "tools.convert_weights",

@@ -26,8 +26,8 @@ counted, 0), no process stays, earlier output is whole or replaced by whole new 
 leaves no temporary files and what it would have left in peace: bit for bit the same files; in training the same weights, optimizer
 state, metrics and best checkpoint as a run that was never disturbed.
 
-SIGTERM and Ctrl-C are sent once the program minds them, after the first tenths of a second, in which Python ends without our line
-and nothing is at work. Not promised: pictures and programs in the making, in the system's folder for temporary files, may stay there
+SIGTERM and Ctrl-C are sent once the program minds them, before it imports a package; until then, while Python itself starts, nothing
+is at work. Not promised: pictures and programs in the making, in the system's folder for temporary files, may stay there
 after SIGKILL. An export of several files renames them one after the other once all are complete; should it be killed between two
 renames (none of the kills below was), `infer.py` notices the mixture by the hashes in the record and refuses it. Too little memory is
 one line wherever Python or Paddle says so; where there is none to load Paddle's own libraries, the text is Paddle's.
