@@ -10,6 +10,7 @@ from tests.helpers.places import ROOT, environment
 from utils.command import run_command
 from utils.errors import UserError
 
+
 def test_a_user_s_mistake_is_one_line_and_exit_code_2(capsys):
     def main():
         raise UserError("config.yaml: no such key")

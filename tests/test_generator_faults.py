@@ -1,6 +1,8 @@
 """Generation that is killed, disturbed or short of means: whole data sets, no process left, bounded memory."""
 
 import contextlib
+import errno
+import fcntl
 import multiprocessing
 import os
 import shutil
@@ -47,7 +49,7 @@ def test_swap_that_was_cut_short_is_repaired_by_the_next_run(tmp_path, raw, stat
 def test_second_generation_into_one_folder_is_told_of_the_first(tmp_path, raw):
     folder = generate(DATASET, [raw], tmp_path, False).folder
     before = contents(tmp_path)
-    with utils.files._locked(folder), pytest.raises(UserError, match=rf"another -gd \(process {os.getpid()}\) is at work there"):
+    with utils.files._locked(folder), pytest.raises(UserError, match="another -gd is at work there; wait for it"):
         generate(DATASET, [raw], tmp_path, False)
     assert contents(tmp_path) == before
 
@@ -55,6 +57,17 @@ def test_second_generation_into_one_folder_is_told_of_the_first(tmp_path, raw):
 def test_lock_file_of_a_killed_run_does_not_keep_others_out(tmp_path, raw):
     (tmp_path / "original").mkdir()
     (tmp_path / "original" / f".{DATASET}.lock").write_text("1")
+    generate(DATASET, [raw], tmp_path, False)
+    assert os.listdir(tmp_path / "original") == [DATASET]
+
+
+@pytest.mark.filterwarnings("ignore:flock not supported")
+@pytest.mark.parametrize("error", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_a_disk_without_locks_is_written_all_the_same(tmp_path, raw, monkeypatch, error):
+    def flock(*_):
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
     generate(DATASET, [raw], tmp_path, False)
     assert os.listdir(tmp_path / "original") == [DATASET]
 

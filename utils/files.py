@@ -1,30 +1,15 @@
 """Files that appear whole or not at all, folders that one process at a time may write."""
 
 import contextlib
+import errno
 import hashlib
 import os
 import shutil
 import time
 from pathlib import Path
 
-try:
-    import fcntl
-except ImportError:  # Windows: there two processes that replace one folder are not noticed
-    fcntl = None
-
 from .errors import UserError
 from .log import get_logger
-
-
-def process_alive(pid):
-    """Whether a process of this number runs on this machine."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 @contextlib.contextmanager
@@ -46,8 +31,10 @@ def replacing_together(*paths):
     try:
         for path in paths:
             for left in path.parent.glob(f".{path.name}.*.tmp"):
+                import psutil  # takes long, and is rarely needed
+
                 pid = left.name.split(".")[-2]
-                if pid.isdigit() and not process_alive(int(pid)):
+                if pid.isdigit() and not psutil.pid_exists(int(pid)):
                     left.unlink(missing_ok=True)
             path.parent.mkdir(parents=True, exist_ok=True)
         yield temporaries
@@ -107,24 +94,23 @@ def _tidy(folder, new, old):
 @contextlib.contextmanager
 def _locked(folder):
     """Keep other generations of `folder` away during the block; the system frees the lock of a killed process."""
-    path = folder.with_name(f".{folder.name}.lock")
-    with open(path, "a+") as file:
-        try:
-            if fcntl:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            who = f"another -gd (process {path.read_text()})"
-            raise UserError(f"{folder}: {who} is at work there; wait for it") from error
-        except OSError as error:  # some network file systems have no locks
-            get_logger().info(f"{folder}: can't be locked ({error.strerror}); let no other -gd write there")
-        if not path.exists() or not os.path.samestat(os.fstat(file.fileno()), path.stat()):
-            raise UserError(f"{folder}: another -gd ended there at this very moment; start again")
-        try:
-            path.write_text(str(os.getpid()))
-            yield
-        finally:
-            with contextlib.suppress(PermissionError):  # Windows removes no open file
-                path.unlink()
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder.with_name(f".{folder.name}.lock"), timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise UserError(f"{folder}: another -gd is at work there; wait for it") from error
+    except OSError as error:
+        if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP):  # some network file systems have no locks
+            raise
+        get_logger().info(f"{folder}: can't be locked ({error.strerror}); let no other -gd write there")
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # Windows removes no open file
+            os.unlink(lock.lock_file)
+        lock.release()
 
 
 def make_run_folder(parent):

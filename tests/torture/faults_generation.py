@@ -99,6 +99,6 @@ def two_generations(rng, set_up):
         time.sleep(0.005)
     second = run(set_up.second)
     ended = finish(first)
-    problem = refused(second, f"another -gd (process {first.pid}) is at work") if second.code else None
+    problem = refused(second, "another -gd is at work there") if second.code else None
     problem = problem or (None if ended.code == 0 else f"the first: exit code {ended.code} {ended.err[-300:]}")
     return Trial("two at once", "-gd", "", problem or set_up.lost(0, True))
