@@ -162,3 +162,9 @@ def test_a_file_that_is_removed_while_in_use_can_still_be_read(folder, tmp_path)
     expected = feeder.batch([3])[0]
     (tmp_path / "train_data.npy").unlink()
     np.testing.assert_array_equal(feeder.batch([3])[0], expected)
+
+
+def test_samples_are_the_same_where_the_system_reads_by_position_and_where_not(feeder, monkeypatch):
+    expected = feeder.data.read([2, 0])
+    monkeypatch.delattr(os, "preadv")
+    np.testing.assert_array_equal(feeder.data.read([2, 0]), expected)
