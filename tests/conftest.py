@@ -5,7 +5,7 @@ import pytest
 from hypothesis import settings
 
 from tests.helpers.places import GOLDEN, PUBLISHED
-from tests.helpers.small import TINY, small, write_split
+from tests.helpers.small import prepare_run, small
 from utils.process import start_paddle
 
 start_paddle()
@@ -46,8 +46,5 @@ def small_network():
 
 @pytest.fixture
 def tiny_run(tmp_path):
-    """A folder with a small data set, and the command line (list) that trains a small network on it in seconds."""
-    for split, count in (("train", 14), ("eval", 7)):
-        write_split(tmp_path / "npy" / "original" / "ntu-xsub", split, count)
-    options = {**TINY, "dataset_args.ntu.root_folder": str(tmp_path / "npy"), "work_dir": str(tmp_path / "work")}
-    return tmp_path, ["-c", "2001", *(f"--{key}={value}" for key, value in options.items())]
+    """(folder, command line) of `prepare_run`."""
+    return tmp_path, prepare_run(tmp_path)

@@ -1,7 +1,6 @@
 """Several processes: the gradients of one that runs their shards in turn, every sample scored once, one that writes."""
 
 import json
-import os
 import re
 import signal
 import socket
@@ -18,7 +17,7 @@ import pytest
 
 from options.command_line import parse_command_line
 from options.schema import load_config
-from tests.helpers.places import ROOT, environment
+from tests.helpers.places import environment
 from tests.helpers.small import TINY, write_split
 from training.checkpoint import read_checkpoint
 
@@ -176,26 +175,3 @@ def test_a_job_that_is_told_to_stop_saves_first(place):
     read_checkpoint(last)
 
 
-def test_several_gpus_are_one_process_each_where_there_are_gpus_and_one_line_where_not(place, capsys, monkeypatch, tmp_path):
-    import main
-    from training import device
-    from utils.errors import UserError
-
-    argv = [*place[1][:-1], "-g", "0", "1", "--scheduler_args.cosine.max_epoch=1", f"--work_dir={tmp_path}"]
-    assert main.main(argv) == 0
-    assert "No GPU present: running on the CPU, in one process instead of 2" in capsys.readouterr().out
-    started = []
-
-    def execv(program, command):
-        started.append((program, command))
-        raise SystemExit
-
-    monkeypatch.setattr(os, "execv", execv)
-    monkeypatch.setattr(device, "gpu_count", lambda: 2)
-    with pytest.raises(SystemExit):
-        main.main(argv)
-    ((program, command),) = started
-    assert program == command[0] == sys.executable and command[1:5] == ["-m", "paddle.distributed.launch", "--gpus", "0,1"]
-    assert command[-len(argv) - 1 :] == [str(ROOT / "main.py"), *argv]
-    with pytest.raises(UserError, match="--gpus 2: this machine has GPUs 0 to 1"):
-        main.main([*place[1], "-g", "1", "2"])

@@ -1,4 +1,4 @@
-"""Score files: what is written is read back, and several networks' are combined by sample name."""
+"""Scores of several networks, combined by sample name."""
 
 import sys
 
@@ -28,14 +28,6 @@ def saved(tmp_path):
         return str(path)
 
     return save
-
-
-def test_scores_come_back_as_written(saved):
-    written = scores(0)
-    read = Scores.load(saved(written))
-    assert read.names == NAMES
-    np.testing.assert_array_equal(read.labels, LABELS)
-    np.testing.assert_array_equal(read.logits, written.logits)
 
 
 def test_logits_are_added_with_weights_whatever_the_order_of_samples(saved):
@@ -86,41 +78,3 @@ def test_weights_that_do_not_fit_are_refused(saved, monkeypatch, capsys, weights
     assert capsys.readouterr().err.startswith("error: --weights")
 
 
-GOOD = {"names": np.array(NAMES), "labels": LABELS, "logits": np.zeros((4, 6), "float32")}
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"names": np.array([1, 2, 3, 4])},
-        {"names": np.array(NAMES[:3])},
-        {"labels": LABELS + 0.5},
-        {"labels": LABELS + 1},
-        {"labels": -LABELS},
-        {"labels": LABELS[None]},
-        {"logits": np.zeros(4)},
-        {"logits": np.full((4, 6), np.nan)},
-        {"logits": np.zeros((4, 0))},
-        {"logits": np.zeros((4, 6), int)},
-        {"names": np.array(NAMES, object)},
-        {"logits": None},
-    ],
-)
-def test_a_file_that_is_not_scores_is_refused(tmp_path, change):
-    path = tmp_path / "s.npz"
-    np.savez(path, **{key: value for key, value in (GOOD | change).items() if value is not None})
-    with pytest.raises(UserError, match=r"s\.npz"):
-        Scores.load(path)
-
-
-def test_a_damaged_file_is_refused(saved):
-    path = saved(scores(0))
-    with open(path, "rb") as file:
-        whole = file.read()
-    for content in (b"", b"PK", whole[:200], whole[:-30], whole.replace(b"logits.npy", b"logits.nqy")):
-        with open(path, "wb") as file:
-            file.write(content)
-        with pytest.raises(UserError, match=r"\.npz"):
-            Scores.load(path)
-    with pytest.raises(UserError, match="absent"):
-        Scores.load("absent.npz")

@@ -1,4 +1,4 @@
-"""Atomic files, folders, run folders."""
+"""Files and folders that appear whole or not at all, and run folders."""
 
 import os
 import shutil
@@ -7,7 +7,6 @@ import pytest
 
 from utils.errors import UserError
 from utils.files import make_run_folder, replacing, replacing_folder
-from utils.log import get_logger, set_up_logging
 
 
 def test_a_file_is_replaced_in_one_step(tmp_path):
@@ -63,16 +62,3 @@ def test_ctrl_c_while_an_old_folder_is_removed_leaves_the_new_one_alone(tmp_path
     assert (folder / "file").read_text() == "new" and os.listdir(tmp_path) == ["data"] and len(calls) == 2
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
-def test_a_log_on_a_full_disk_is_given_up_in_one_line(tmp_path, capfd):
-    (tmp_path / "log.txt").symlink_to("/dev/full")
-    set_up_logging(tmp_path)
-    get_logger().info("first")
-    get_logger().info("second")
-    set_up_logging(quiet=True)
-    out, err = capfd.readouterr()
-    assert err == "" and [line.split(" ] ")[1] for line in out.splitlines()] == [
-        "first",
-        f"{tmp_path / 'log.txt'}: can't be written ([Errno 28] No space left on device); going on without it",
-        "second",
-    ]

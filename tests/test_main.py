@@ -1,7 +1,6 @@
-"""Commands as a user runs them."""
+"""The command main.py, as a user runs it."""
 
 import fcntl
-import io
 import os
 import pty
 import re
@@ -11,15 +10,17 @@ import struct
 import subprocess
 import sys
 import termios
-import time
 
 import numpy as np
 import pytest
 
+import main
 from evaluation.scores import Scores
-from options.command_line import JOB, parse_command_line, same_command
 from tests.helpers.places import GOLDEN, ROOT, environment
-from utils.terminal import paint
+from tests.helpers.small import prepare_run
+from training import device
+from utils.errors import UserError
+from utils.process import run_command
 
 
 def command(*argv, cwd=ROOT):
@@ -53,10 +54,17 @@ def test_published_weights_score_the_golden_skeletons_as_published(golden, publi
     assert f", Mean loss:{expected.mean_loss():.4f}\n" in done.stdout
 
 
-def test_training_prints_the_lines_that_log_readers_parse(tiny_run):
-    folder, argv = tiny_run
-    done = command(*argv)
-    assert done.returncode == 0, done.stderr
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """(folder, command line, how it ended) of a training run with all that is shown where there is no terminal."""
+    folder = tmp_path_factory.mktemp("trained")
+    argv = [word for word in prepare_run(folder) if "no_progress_bar" not in word]
+    return folder, argv, command(*argv)
+
+
+def test_training_prints_the_lines_that_log_readers_parse(trained):
+    folder, _, done = trained
+    assert (done.returncode, done.stderr) == (0, "")
     stamp = r"\[ \d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} \] "
     for pattern in (
         r"Epoch: 3/3, Training accuracy: \d+/12\(\d+\.\d\d%\), Training time: \d+\.\d\ds",
@@ -64,7 +72,7 @@ def test_training_prints_the_lines_that_log_readers_parse(tiny_run):
         r"Top-1 accuracy: \d/7\(\d+\.\d\d%\), Top-5 accuracy: \d/7\(\d+\.\d\d%\), Mean loss:\d+\.\d{4}",
         r"Evaluating time: \d+\.\d\ds, Speed: \d+\.\d\d sequences/\(second\*GPU\)",
         r"Saving model for epoch 3/3 \.\.\.",
-        r"Best top-1 accuracy: \d+\.\d\d%, Total time: 00d-00h-00m-\d\ds",
+        r"Best top-1 accuracy: \d+\.\d\d%, Total time: \d\dd-\d\dh-\d\dm-\d\ds",
         r"Epoch: 1/3, Batch: 3/3, Loss: \d+\.\d{4}, LR: 0\.0667, avg_reader_cost: [\d.]+ s, avg_batch_cost: [\d.]+ s, "
         r"avg_ips: [\d.]+ samples/s",
         r"Data shape \(branch, channel, frame, joint, person\): \[3, 6, 8, 25, 2\]",
@@ -79,65 +87,21 @@ def test_training_prints_the_lines_that_log_readers_parse(tiny_run):
     assert expected <= {path.name for path in run.iterdir()}
     assert (folder / "work" / "model.pdparams").read_bytes() == (run / "last.pdparams").read_bytes()
     assert "Successful!" in (run / "log.txt").read_text()
-    assert done.stderr == ""
 
 
-@pytest.mark.parametrize("number, code", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_saves_and_says_how_to_go_on(tiny_run, number, code):
-    folder, argv = tiny_run
-    argv = [*argv, "--scheduler_args.cosine.max_epoch=100000"]
-    process = subprocess.Popen(
-        [sys.executable, "main.py", *argv], cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    for line in process.stdout:
-        if "Epoch: 2/" in line:
-            break
-    process.send_signal(number)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == code and "Resume with the same command and -r" in out and "Traceback" not in err
-    assert next((folder / "work").glob("*/*/last.pdparams")).is_file()
-    again = shlex.split(re.search(r"-r: python main.py (.*)", out)[1])
-    done = command(*again, "--scheduler_args.cosine.max_epoch=3")
-    assert done.returncode == 0 and "Resuming from" in done.stdout, done.stderr
+def test_a_finished_job_says_what_to_run_next_and_it_runs(trained, capsys):
+    assert main.main(shlex.split(re.search(r"^    python main.py (.* -ex -pp .*)$", trained[2].stdout, re.M)[1])) == 0
+    out = capsys.readouterr().out
+    assert "Exported" in out and "infer.py --model_file" in out
 
 
-@pytest.mark.parametrize("argv", [["-c", "a b", "-r", "--seed=3", "-g", "-np", "-pp", "x y.pdparams"], ["-e", "-pp", "f"], ["-g", "0", "1"]])
-def test_the_same_command_asks_for_the_same_and_no_job(argv):
-    name, overrides = parse_command_line(argv)
-    again = shlex.split(same_command(name, overrides))
-    assert again[:2] == ["python", "main.py"]
-    kept = [(key, "true" if value is True else value) for key, value in overrides if key not in JOB]
-    assert parse_command_line(again[2:]) == (name, kept)
-
-
-def test_a_finished_job_says_what_to_run_next_and_it_runs(tiny_run):
-    _, argv = tiny_run
-    done = command(*argv)
-    after = command(*shlex.split(re.search(r"^    python main.py (.* -ex -pp .*)$", done.stdout, re.M)[1]))
-    assert after.returncode == 0, after.stderr
-    assert "Exported" in after.stdout and "infer.py --model_file" in after.stdout
-    assert "\033" not in done.stdout  # no terminal, no colours
-
-
-@pytest.mark.parametrize("terminal, variables, coloured", [(True, {}, True), (True, {"NO_COLOR": "1"}, False), (True, {"TERM": "dumb"}, False), (False, {}, False)])
-def test_colours_only_on_a_terminal_that_wants_them(monkeypatch, terminal, variables, coloured):
-    for key in ("NO_COLOR", "TERM"):
-        monkeypatch.delenv(key, raising=False)
-    for key, value in variables.items():
-        monkeypatch.setenv(key, value)
-    stream = io.StringIO()
-    stream.isatty = lambda: terminal
-    assert (paint("text", "red", stream) != "text") == coloured
-
-
-def test_bars_are_for_terminals_alone(tiny_run):
-    _, argv = tiny_run
-    argv = [sys.executable, str(ROOT / "main.py"), *(word for word in argv if "no_progress_bar" not in word)]
-    quiet = subprocess.run(argv, env=environment(), capture_output=True, text=True, check=True)
-    assert "\r" not in quiet.stdout + quiet.stderr
+def test_colours_and_bars_are_for_terminals_alone(trained):
+    folder, argv, quiet = trained
+    assert "\033" not in quiet.stdout and "\r" not in quiet.stdout
     watched = {**{k: v for k, v in environment().items() if k != "CI"}, "TQDM_MININTERVAL": "0"}
     leader, follower = pty.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("4H", 40, 120, 0, 0))
+    argv = [sys.executable, str(ROOT / "main.py"), *argv, f"--work_dir={folder}/watched"]
     process = subprocess.Popen(argv, env=watched, stdout=follower, stderr=follower)
     os.close(follower)
     seen = b""
@@ -148,6 +112,23 @@ def test_bars_are_for_terminals_alone(tiny_run):
             break
     assert process.wait() == 0
     assert re.search(rb"epoch 1/3.*loss=\d+\.\d+, top1=[\d.]+%", seen) and re.search(rb"evaluate:.*top1=[\d.]+%", seen)
+
+
+@pytest.mark.parametrize("number, code", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_saves_and_says_how_to_go_on(tiny_run, capsys, number, code):
+    argv = [*tiny_run[1], "--scheduler_args.cosine.max_epoch=100000"]
+    process = subprocess.Popen(
+        [sys.executable, "main.py", *argv], cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    for line in process.stdout:
+        if "Epoch: 2/" in line:
+            break
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == code and "Traceback" not in err
+    again = shlex.split(re.search(r"Resume with the same command and -r: python main.py (.*)", out)[1])
+    assert main.main([*again, "--scheduler_args.cosine.max_epoch=3"]) == 0
+    assert "Resuming from" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -161,20 +142,41 @@ def test_bars_are_for_terminals_alone(tiny_run):
         (["-gd"], "nturgb+d_skeletons60"),
         (["--model_args.edg", "1"], "edge"),
         (["-ex", "-pp", "missing.pdparams"], "missing.pdparams"),
+        (["--report"], "report: goes with -e or -v"),
     ],
 )
-def test_a_mistake_is_one_line_and_exit_code_2_and_leaves_nothing(tmp_path, argv, part):
-    start = time.time()
-    done = command(*argv, cwd=tmp_path)
-    assert done.returncode == 2, done.stdout + done.stderr
-    assert part in done.stderr and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1, done.stderr
-    left = [p for p in tmp_path.rglob("*") if p.is_file() and p.name != "log.txt"]
-    assert not left and time.time() - start < 60
+def test_a_mistake_is_one_line_and_exit_code_2_and_leaves_nothing(tmp_path, monkeypatch, capsys, argv, part):
+    monkeypatch.chdir(tmp_path)
+    assert run_command(lambda: main.main(argv)) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and part in error and error.count("\n") == 1
+    assert not [p for p in tmp_path.rglob("*") if p.is_file() and p.name != "log.txt"]
 
 
-def test_a_job_that_can_not_begin_leaves_no_folder(tiny_run):
-    folder, options = tiny_run
-    for more in (["--sync_bn", "true"], ["--dataset_args.ntu.train_batch_size", "100"]):
-        ended = command(*options, *more)
-        assert ended.returncode == 2 and ended.stderr.startswith("error: ")
-        assert not (folder / "work").exists() or not any((folder / "work").iterdir())
+@pytest.mark.parametrize("more", [["--sync_bn", "true"], ["--dataset_args.ntu.train_batch_size", "100"]], ids=" ".join)
+def test_a_job_that_can_not_begin_leaves_no_folder(tiny_run, capsys, more):
+    folder, argv = tiny_run
+    assert run_command(lambda: main.main([*argv, *more])) == 2
+    assert capsys.readouterr().err.startswith("error: ")
+    assert not (folder / "work").exists() or not any((folder / "work").iterdir())
+
+
+def test_several_gpus_are_one_process_each_where_there_are_gpus_and_one_line_where_not(tiny_run, capsys, monkeypatch):
+    argv = [*tiny_run[1], "-g", "0", "1", "--scheduler_args.cosine.max_epoch=1"]
+    assert main.main(argv) == 0
+    assert "No GPU present: running on the CPU, in one process instead of 2" in capsys.readouterr().out
+    started = []
+
+    def execv(program, command):
+        started.append((program, command))
+        raise SystemExit
+
+    monkeypatch.setattr(os, "execv", execv)
+    monkeypatch.setattr(device, "gpu_count", lambda: 2)
+    with pytest.raises(SystemExit):
+        main.main(argv)
+    ((program, command),) = started
+    assert program == command[0] == sys.executable and command[1:5] == ["-m", "paddle.distributed.launch", "--gpus", "0,1"]
+    assert command[-len(argv) - 1 :] == [str(ROOT / "main.py"), *argv]
+    with pytest.raises(UserError, match="--gpus 2: this machine has GPUs 0 to 1"):
+        main.main([*argv, "-g", "1", "2"])

@@ -2,6 +2,7 @@
 
 import copy
 import random
+import shlex
 from functools import cache
 from pathlib import Path
 
@@ -10,8 +11,8 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from main import parse_command_line
 from options import schema
+from options.command_line import JOB, parse_command_line, same_command
 from options.schema import FOLDER, load_config
 from options.yaml_file import read_yaml
 from utils.errors import UserError
@@ -74,6 +75,15 @@ def test_both_forms_of_overrides_and_all_short_flags():
         "pretrained_path": "x",
         "work_dir": "y",
     }
+
+
+@pytest.mark.parametrize("argv", [["-c", "a b", "-r", "--seed=3", "-g", "-np", "-pp", "x y.pdparams"], ["-e", "-pp", "f"], ["-g", "0", "1"]])
+def test_the_same_command_asks_for_the_same_and_no_job(argv):
+    name, overrides = parse_command_line(argv)
+    again = shlex.split(same_command(name, overrides))
+    assert again[:2] == ["python", "main.py"]
+    kept = [(key, "true" if value is True else value) for key, value in overrides if key not in JOB]
+    assert parse_command_line(again[2:]) == (name, kept)
 
 
 @pytest.mark.parametrize("given", [["-g"], ["-g", "[]"], ["--gpus=[]"]])
@@ -212,9 +222,10 @@ VALUES = st.recursive(
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_file_with_any_one_change_is_taken_or_one_clear_line(tmp_path_factory, read_once, data):
     """A value of another type or size, a key renamed, moved one up, or gone."""
-    values = copy.deepcopy(schema.read_yaml(FOLDER / "defaults.yaml"))
-    *outer, key = data.draw(st.sampled_from(list(leaves(values))), "path")
-    at = values
+    defaults = schema.read_yaml(FOLDER / "defaults.yaml")
+    *outer, key = data.draw(st.sampled_from(list(leaves(defaults))), "path")
+    section = (*outer, key)[0]
+    at = values = {section: copy.deepcopy(defaults[section])}
     for part in outer:
         at = at[part]
     kind = data.draw(st.sampled_from(["value", "number", "key", "up", "gone"]), "kind")

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.helpers.places import GOLDEN, ROOT
-from tests.helpers.small import TINY, write_split
+from tests.helpers.small import prepare_run
 
 PADDLE26 = ROOT / ".venv-paddle26" / "bin" / "python"
 pytestmark = [
@@ -125,11 +125,7 @@ def test_the_export_of_paddle_3_and_the_fixed_batch_program_of_paddle_2_rank_the
 
 @pytest.mark.parametrize("first, second", [(PADDLE26, sys.executable), (sys.executable, PADDLE26)], ids=["2.6 to 3", "3 to 2.6"])
 def test_a_run_begun_with_one_goes_on_and_is_scored_the_same_with_the_other(tmp_path, first, second):
-    for split, count in (("train", 14), ("eval", 7)):
-        write_split(tmp_path / "npy" / "original" / "ntu-xsub", split, count)
-    options = {**TINY, "dataset_args.ntu.root_folder": f"{tmp_path}/npy", "scheduler_args.cosine.max_epoch": "1"}
-    flags = [f"--{key}={value}" for key, value in options.items()]
-    work = tmp_path / "work"
+    flags, work = [*prepare_run(tmp_path), "--scheduler_args.cosine.max_epoch=1"], tmp_path / "work"
     run(first, "main.py", *flags, f"-w={work}")
     checkpoint = shutil.copy(work / "model.pdparams", tmp_path)
     for name, python in (("first", first), ("second", second)):

@@ -14,7 +14,6 @@ from tests.helpers.small import small
 from training import runners
 from training.checkpoint import read_checkpoint
 from training.runners import Runner, ThreadedRunner, divide
-from utils.process import cores, threads
 
 
 @pytest.fixture(autouse=True)
@@ -169,7 +168,3 @@ def test_a_run_in_parts_ends_as_a_whole_one_and_resumes_to_the_same_bits(tiny_ru
         np.testing.assert_allclose(whole[key], value, atol=1e-3, err_msg=key)
 
 
-@pytest.mark.parametrize("text, count", [("3", 3), ("2,1", 2), ("0", 1), ("", None), ("many", None)])
-def test_threads_are_those_of_the_environment_or_the_cores(monkeypatch, text, count):
-    monkeypatch.setenv("OMP_NUM_THREADS", text)
-    assert threads() == (count or cores())
