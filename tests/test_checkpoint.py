@@ -6,6 +6,7 @@ import numpy as np
 import paddle
 import pytest
 
+from dataset.graph import Graph
 from training.checkpoint import load_optimizer, load_weights, read_checkpoint, save_checkpoint, weight_arrays
 from training.progress import ResumeState
 from utils.errors import UserError
@@ -94,31 +95,12 @@ def test_the_classifier_can_be_left_out_and_nothing_else_is(small_network, tmp_p
 
 @pytest.mark.parametrize("att_type, part", [("stja", r"conv\.A is of another skeleton graph"), ("pa", "joints is of another")])
 def test_a_checkpoint_of_another_skeleton_says_so(small_network, att_type, part):
-    from dataset.graph import Graph
-    from model import EfficientGCN
-
     model = small_network(att_type=att_type)
     weights = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
     load_weights(model, {"model": weights}, "c")
     graph = Graph("star", ((0, 2), (1, 2)), (2, 2, 2), {"one": (0,), "two": (1, 2)}, 2)
-    args = {
-        "model_type": "EfficientGCN-B0",
-        "stem_channel": 8,
-        "block_args": [[16, 1, 0.5], [16, 2, 1]],
-        "fusion_stage": 1,
-        "act_type": "swish",
-        "att_type": att_type,
-        "layer_type": "SG",
-        "drop_prob": 0.0,
-        "kernel_size": [5, 2],
-        "scale_args": [1.2, 1.35],
-        "expand_ratio": 2,
-        "reduct_ratio": 2,
-        "bias": True,
-        "edge": True,
-    }
     with pytest.raises(UserError, match=part):
-        load_weights(EfficientGCN((3, 6, 8, 3, 2), 4, graph.adjacency(), graph.part_of_joint, **args), {"model": weights}, "c")
+        load_weights(small_network(graph=graph, att_type=att_type), {"model": weights}, "c")
 
 
 @pytest.mark.skipif(paddle.__version__ < "3", reason="makes this state in a step only, which a CPU has not in 16 bits")
@@ -187,43 +169,12 @@ GOOD = {
     "scaler": {"scale": np.ones(1)},
     "progress": {"step": 3, "metrics": 10, "world": 1, "seconds": 2.5, "epoch": [0.0] * 5, "window": [1.0] * 5},
 }
-ODD = [
-    None,
-    True,
-    "1",
-    -2,
-    1.5,
-    float("nan"),
-    float("inf"),
-    2**70,
-    [],
-    [1],
-    {},
-    {"a": [{}]},
-    np.array(["x"]),
-    (1, 2),
-    b"1",
-    np.zeros((3, 3)),
-    [[1], [1, 2]],
-]
+ODD = [None, True, "1", -2, 1.5, float("nan"), float("inf"), 2**70, [], [1], {}, {"a": [{}]}, np.array(["x"]), (1, 2), b"1",
+       np.zeros((3, 3)), [[1], [1, 2]]]  # fmt: skip
+BEST, PROGRESS = ("acc_top1", "cm"), ("step", "metrics", "seconds", "window", "world")
 
 
-@pytest.mark.parametrize(
-    "key",
-    [
-        "epoch",
-        "best_state",
-        "progress",
-        "scaler",
-        "best_state.acc_top1",
-        "best_state.cm",
-        "progress.step",
-        "progress.metrics",
-        "progress.seconds",
-        "progress.window",
-        "progress.world",
-    ],
-)
+@pytest.mark.parametrize("key", [*GOOD, *(f"best_state.{key}" for key in BEST), *(f"progress.{key}" for key in PROGRESS)])
 def test_odd_values_in_a_checkpoint_are_one_clear_line(key):
     assert ResumeState.of(GOOD, "c", 4).epoch == 1
     allowed = {"best_state": [None], "progress": [None], "scaler": [None, {}], "progress.seconds": [1.5]}.get(key, [])

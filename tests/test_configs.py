@@ -75,23 +75,10 @@ def test_single_branch_configurations_differ_in_the_inputs_alone(base, branch):
 # ---------------------------------------------------------------- outputs of the published code
 
 MEMBERS = [
-    "B0_SG_stja",
-    "B2_SG_stja",
-    "B4_SG_stja",
-    "B0_Sep_stja",
-    "B2_Sep_stja",
-    "B4_Sep_stja",
-    "B0_Basic_stja",
-    "B0_Bottleneck_stja",
-    "B0_SG_pa",
-    "B0_SG_ca",
-    "B0_SG_fa",
-    "B0_SG_ja",
-    "B0_SG_stja_relu",
-    "B0_SG_stja_relu6",
-    "B0_SG_stja_hswish",
-    "B0_SG_stja_fusion0",
-    "B0_SG_stja_120",
+    *(f"B{digit}_{layer}_stja" for layer in ("SG", "Sep") for digit in (0, 2, 4)),
+    *(f"B0_{layer}_stja" for layer in ("Basic", "Bottleneck")),
+    *(f"B0_SG_{attention}" for attention in ("pa", "ca", "fa", "ja")),
+    *(f"B0_SG_stja_{change}" for change in ("relu", "relu6", "hswish", "fusion0", "120")),
 ]
 QUICK = ("B0_Sep_stja", "B0_SG_pa", "B0_SG_stja_fusion0")
 

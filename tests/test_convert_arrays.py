@@ -42,23 +42,10 @@ def test_bodies_may_come_and_go_in_json(tmp_path):
 
 @pytest.mark.parametrize(
     "content",
-    [
-        b"",
-        b"[",
-        b"3",
-        b"{}",
-        b"[]",
-        b"[[[[1, 2], [3]]]]",
-        b"[[[[1, 2]]]]",
-        b"[[[[1, NaN], [3, 4]]]]",
-        b"[[[[1, 1e400], [3, 4]]]]",
-        b"[[[[1, 2], [3, 4]], [[1, 2], [3, 4]]]]",
-        b'[[[["x", 2], [3, 4]]]]',
-        b"[3]",
-        b"\xff",
-        b"[[[[1" + b"0" * 400 + b", 2], [3, 4]]]]",
-    ],
-)
+    [b"", b"[", b"3", b"{}", b"[]", b"[3]", b"\xff", b"[[[[1, 2], [3]]]]", b"[[[[1, 2]]]]", b"[[[[1, NaN], [3, 4]]]]",
+     b"[[[[1, 1e400], [3, 4]]]]", b"[[[[1, 2], [3, 4]], [[1, 2], [3, 4]]]]", b'[[[["x", 2], [3, 4]]]]',
+     b"[[[[1" + b"0" * 400 + b", 2], [3, 4]]]]"],
+)  # fmt: skip
 @pytest.mark.parametrize("ending", [".json", ".npy"])
 def test_a_sample_that_can_not_be_used_is_named(tmp_path, content, ending):
     path = tmp_path / f"a{ending}"

@@ -60,22 +60,8 @@ def command(*arguments):
 
 
 def test_the_command_writes_and_calls_its_data_synthetic(tmp_path):
-    run = command(
-        "--save_dir",
-        str(tmp_path / "new"),
-        "--performers",
-        "3",
-        "--repeats",
-        "2",
-        "--actions",
-        "10",
-        "24",
-        "--frames",
-        "10",
-        "12",
-        "--seed",
-        "7",
-    )
+    options = ["--performers", "3", "--repeats", "2", "--actions", "10", "24", "--frames", "10", "12", "--seed", "7"]
+    run = command("--save_dir", str(tmp_path / "new"), *options)
     assert (run.returncode, run.stderr) == (0, "")
     assert re.fullmatch(r"36 synthetic .*seed 7.*\n", run.stdout)
     assert len(list((tmp_path / "new").glob("*.skeleton"))) == 36

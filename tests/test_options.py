@@ -157,33 +157,8 @@ def leaves(values, path=()):
             yield from leaves(value, (*path, key))
 
 
-STRANGE = [
-    None,
-    True,
-    False,
-    -1,
-    0,
-    1,
-    2**63,
-    10**30,
-    0.5,
-    -0.5,
-    1e308,
-    float("inf"),
-    "",
-    "x",
-    "JVB",
-    [],
-    [1],
-    [[1]],
-    [None],
-    {},
-    {"x": 1},
-    "\0",
-    "..",
-    b"x",
-    {1: 2},
-]
+STRANGE = [None, True, False, -1, 0, 1, 2**63, 10**30, 0.5, -0.5, 1e308, float("inf"), "", "x", "JVB", "\0", "..", b"x", [], [1], [[1]],
+           [None], {}, {"x": 1}, {1: 2}]  # fmt: skip
 
 
 @pytest.fixture

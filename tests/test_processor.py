@@ -138,13 +138,12 @@ def test_gradients_are_clipped_by_their_global_norm(tiny_run, monkeypatch):
         assert moved == pytest.approx(rate * 0.05, rel=1e-3)
 
 
-@pytest.mark.parametrize("level, dtype", [("O1", "float16"), ("O2", "bfloat16")])
-def test_mixed_precision_says_that_a_cpu_computes_in_float32_and_does(tiny_run, capsys, level, dtype):
+def test_mixed_precision_says_that_a_cpu_computes_in_float32_and_does(tiny_run, capsys):
     folder, argv = tiny_run
     run([*argv, "--work_dir", folder / "plain"])
     capsys.readouterr()
-    run([*argv, "--work_dir", folder / "amp", "--amp", level, "--amp_dtype", dtype])
-    assert f"--amp {level}: no GPU, so this run computes in float32" in capsys.readouterr().out
+    run([*argv, "--work_dir", folder / "amp", "--amp", "O2", "--amp_dtype", "bfloat16"])
+    assert "--amp O2: no GPU, so this run computes in float32" in capsys.readouterr().out
     assert largest_difference(final(folder / "plain")[0], final(folder / "amp")[0]) == 0
 
 

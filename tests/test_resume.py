@@ -11,7 +11,7 @@ import pytest
 
 from tests.helpers.places import ROOT, environment
 from tests.helpers.runs import end_state, run, run_folder
-from tests.helpers.small import TINY
+from tests.helpers.small import TINY, write_split
 from training.checkpoint import read_checkpoint
 from utils.errors import UserError
 
@@ -156,8 +156,9 @@ def test_no_usable_checkpoint_is_one_line_that_says_why(tiny_run, monkeypatch):
         run([*argv, "-r"])
 
 
-@pytest.mark.parametrize("accumulate, saved", [(1, 2), (3, 3)])
-@pytest.mark.parametrize("number, raised", [(signal.SIGTERM, SystemExit), (signal.SIGINT, KeyboardInterrupt)])
+@pytest.mark.parametrize(
+    "number, raised, accumulate, saved", [(signal.SIGTERM, SystemExit, 1, 2), (signal.SIGINT, KeyboardInterrupt, 3, 3)]
+)
 def test_a_signal_during_an_epoch_saves_after_the_next_step(tiny_run, monkeypatch, capsys, number, raised, accumulate, saved):
     import processor
 
@@ -181,8 +182,7 @@ def test_a_signal_during_an_epoch_saves_after_the_next_step(tiny_run, monkeypatc
     assert_same_end(folder / "straight", folder / "stopped")
 
 
-@pytest.mark.parametrize("number, raised", [(signal.SIGTERM, SystemExit), (signal.SIGINT, KeyboardInterrupt)])
-def test_a_signal_during_an_evaluation_stops_it_at_once(tiny_run, monkeypatch, capsys, number, raised):
+def test_a_signal_during_an_evaluation_stops_it_at_once(tiny_run, monkeypatch, capsys):
     from dataset.ntu_feeder import NTUFeeder
 
     folder, argv = tiny_run
@@ -192,11 +192,11 @@ def test_a_signal_during_an_evaluation_stops_it_at_once(tiny_run, monkeypatch, c
     def batch(self, indices):
         scored.extend(indices if len(self) == 7 else [])  # the eval split's size
         if len(scored) == 7 + 3:  # the first batch of the second evaluation
-            signal.raise_signal(number)
+            signal.raise_signal(signal.SIGTERM)
         return original(self, indices)
 
     monkeypatch.setattr(NTUFeeder, "batch", batch)
-    with pytest.raises(raised):
+    with pytest.raises(SystemExit):
         run(stopped)
     assert len(scored) == 7 + 3
     assert "Stopped at epoch 2/3, batch 3; saved. Resume with the same command and -r" in capsys.readouterr().out
@@ -240,8 +240,6 @@ def test_changed_settings_are_logged_a_line_each(tiny_run, monkeypatch, capsys):
 
 
 def test_the_published_checkpoint_goes_on_at_epoch_70_of_70_with_the_published_rate(published, tmp_path, capsys):
-    from tests.helpers.small import write_split
-
     for split in ("train", "eval"):  # three samples: the rate does not depend on their number, weights not on the frames
         write_split(tmp_path / "npy" / "original" / "ntu-xsub", split, 3, classes=3)
     data = {key: TINY[key] for key in ("gpus", "workers", "no_progress_bar")}

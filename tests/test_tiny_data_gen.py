@@ -11,6 +11,7 @@ import pytest
 from dataset.ntu_feeder import load_data, load_labels
 from dataset.tiny_data_gen import cut
 from tests.helpers.places import ROOT
+from tests.helpers.raw_folders import contents
 from tests.helpers.small import write_split
 from utils.errors import UserError
 
@@ -28,10 +29,6 @@ def source(tmp_path):
 def read(root, split):
     folder = root / INNER
     return np.array(load_data(folder / f"{split}_data.npy")), load_labels(folder / f"{split}_label.pkl")
-
-
-def contents(root):
-    return {path.relative_to(root): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
 
 
 def run(*command, **options):
@@ -61,7 +58,7 @@ def test_same_seed_same_bytes_other_seed_other_samples(source, tmp_path):
         cut(source, tmp_path / name, data_num=3, seed=seed)
     a, b, c = (contents(tmp_path / name) for name in "abc")
     assert a == b
-    assert a[INNER / "train_label.pkl"] != c[INNER / "train_label.pkl"]
+    assert a[f"{INNER}/train_label.pkl"] != c[f"{INNER}/train_label.pkl"]
 
 
 def test_mode_eval_leaves_the_training_side_alone(source, tmp_path):
@@ -69,7 +66,7 @@ def test_mode_eval_leaves_the_training_side_alone(source, tmp_path):
     before = contents(tmp_path / "tiny")
     cut(source, tmp_path / "tiny", mode="eval", data_num=2)
     after = contents(tmp_path / "tiny")
-    changed = {path.name for path in before if before[path] != after[path]}
+    changed = {Path(path).name for path in before if before[path] != after[path]}
     assert changed == {"eval_data.npy", "eval_label.pkl"}
 
 

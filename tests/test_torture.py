@@ -54,10 +54,10 @@ def strike(function, wanted, *arguments, seed=0):
     return [trial for trial in trials(function, wanted, *arguments)(str(seed), False) if trial["problem"]]
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(12, marks=FULL)])
+@pytest.mark.parametrize("kills", [3, pytest.param(24, marks=FULL)])
 def test_data_sets_survive_kills(prepared, tmp_path, monkeypatch, kills):
     monkeypatch.chdir(prepared)
-    assert not strike(faults_commands.kill_command, kills, faults_generation.Generation(tmp_path, files=64 if kills == 2 else 240))
+    assert not strike(faults_commands.kill_command, kills, faults_generation.Generation(tmp_path, files=64 if kills == 3 else 240))
 
 
 @pytest.mark.parametrize("kills", [2, pytest.param(12, marks=FULL)])

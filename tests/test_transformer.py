@@ -1,3 +1,5 @@
+"""View normalisation, against the published arrays and a slow reference."""
+
 import numpy as np
 import pytest
 from hypothesis import given, settings

@@ -11,11 +11,11 @@ from tests.helpers.skeleton_corpus import skeleton_bytes
 DATASET = "ntu-xsub"
 
 
-def write_raw(folder, names, frames=4):
-    """Right files of these names, each with its own content."""
+def write_raw(folder, names, bodies=(1, 0, 2, 1)):
+    """Right files of these names, each with its own content; `bodies` are those of each frame."""
     folder.mkdir(exist_ok=True)
     for seed, name in enumerate(names):
-        (folder / f"{name}.skeleton").write_bytes(skeleton_bytes(seed, (1, 0, 2, 1)[:frames]))
+        (folder / f"{name}.skeleton").write_bytes(skeleton_bytes(seed, bodies))
     return folder
 
 

@@ -5,6 +5,8 @@ import zlib
 
 import numpy as np
 
+from dataset.graph import Graph
+
 TINY = {
     "gpus": "[]",
     "workers": "0",
@@ -36,29 +38,18 @@ def fill(model):
     return model
 
 
-def small(num_classes=4, data_shape=(3, 6, 8, 3, 2), **changes):
-    """A network on a graph of three joints in a row, with named weights, T = 8, M = 2."""
-    from dataset.graph import Graph
+CHAIN = Graph("chain", ((0, 1), (1, 2)), (0, 0, 1), {"one": (0, 1), "two": (2,)}, 0)
+
+
+def small(num_classes=4, data_shape=(3, 6, 8, 3, 2), graph=CHAIN, **changes):
+    """A network on a graph of three joints, in a row unless given, with named weights, T = 8, M = 2."""
     from model import EfficientGCN
 
-    graph = Graph("chain", ((0, 1), (1, 2)), (0, 0, 1), {"one": (0, 1), "two": (2,)}, 0)
     args = {
-        "model_type": "EfficientGCN-B0",
-        "stem_channel": 8,
-        "block_args": [[16, 1, 0.5], [16, 2, 1]],
-        "fusion_stage": 1,
-        "act_type": "swish",
-        "att_type": "stja",
-        "layer_type": "SG",
-        "drop_prob": 0.0,
-        "kernel_size": [5, 2],
-        "scale_args": [1.2, 1.35],
-        "expand_ratio": 2,
-        "reduct_ratio": 2,
-        "bias": True,
-        "edge": True,
-        **changes,
-    }
+        "model_type": "EfficientGCN-B0", "stem_channel": 8, "block_args": [[16, 1, 0.5], [16, 2, 1]], "fusion_stage": 1,
+        "act_type": "swish", "att_type": "stja", "layer_type": "SG", "drop_prob": 0.0, "kernel_size": [5, 2],
+        "scale_args": [1.2, 1.35], "expand_ratio": 2, "reduct_ratio": 2, "bias": True, "edge": True, **changes,
+    }  # fmt: skip
     return fill(EfficientGCN(data_shape, num_classes, graph.adjacency(), graph.part_of_joint, **args))
 
 

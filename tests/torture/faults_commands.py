@@ -6,10 +6,10 @@ import time
 from pathlib import Path
 
 from tests.helpers.raw_folders import contents as file_contents
+from tests.helpers.raw_folders import some_names, write_raw
 from tests.torture.attempts import EVALUATE, TRAIN, call
 from tests.torture.cases import small_config
 from tests.torture.faults import SIGNALS, Ended, Trial, kill, run, start, wrong
-from tests.torture.faults_generation import write_raw
 from utils.log import set_up_logging
 
 
@@ -48,7 +48,7 @@ class Replacement:
 
 def recognition(place, files=240):
     """infer.py with its predictions written to a file."""
-    few, many = (write_raw(place / f"infer_{name}", count, 4) for name, count in (("few", 3), ("many", files)))
+    few, many = (write_raw(place / f"infer_{name}", some_names(count), (1, 2, 1, 2)) for name, count in (("few", 3), ("many", files)))
     (place / "predictions").mkdir()
     command = ["infer.py", "--model_file=export/weights.onnx", f"--output={place / 'predictions' / 'out.jsonl'}"]
     return Replacement("infer", place / "predictions", *([*command, f"--data_file={raw}"] for raw in (few, many)))

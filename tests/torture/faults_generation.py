@@ -9,16 +9,8 @@ from pathlib import Path
 
 from generator import generate
 from tests.helpers.raw_folders import contents as file_contents
-from tests.helpers.raw_folders import some_names
-from tests.helpers.skeleton_corpus import skeleton_bytes
+from tests.helpers.raw_folders import some_names, write_raw
 from tests.torture.faults import DATASET, Trial, finish, group_ends, refused, run, start
-
-
-def write_raw(folder, count, frames):
-    folder.mkdir(exist_ok=True)
-    for seed, name in enumerate(some_names(count)):
-        (folder / f"{name}.skeleton").write_bytes(skeleton_bytes(seed % 7, (1, 2) * (frames // 2)))
-    return folder
 
 
 class Generation:
@@ -27,7 +19,7 @@ class Generation:
     name = "-gd"
 
     def __init__(self, place, files=240):
-        self.few, self.many = write_raw(place / "few", 4, 2), write_raw(place / "many", files, 10)
+        self.few, self.many = write_raw(place / "few", some_names(4), (1, 2)), write_raw(place / "many", some_names(files), (1, 2) * 5)
         self.root, self.folder = place / "root", place / "root" / "original" / DATASET
         self.second = ["main.py", "-c", "2001", "-gd", "-np", f"--work_dir={place / 'gd_work'}"]
         self.second += [f"--dataset_args.ntu.ntu60_path={self.many}", f"--dataset_args.ntu.root_folder={self.root}"]
