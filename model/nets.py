@@ -144,6 +144,9 @@ class EfficientGCN(nn.Layer):
             branch = Stream()
             branch.add_sublayer("init_bn", BatchNorm(channels))
             branch.add_sublayer("stem_scn", make.spatial(channels, stem_channel))
+            for layer in branch.sublayers():
+                if isinstance(layer, BatchNorm):
+                    layer.exact = True  # the gradient of init_bn's bias is a millionth of what is summed up for it
             branch.add_sublayer("stem_tcn", make.stem_temporal(stem_channel))
             width = branch.add_blocks(stem_channel, self.blocks[:fusion_stage], make)
             self.input_branches.append(branch)

@@ -8,7 +8,7 @@ import pytest
 from initializer import build_model
 from model import EfficientGCN
 from model.attentions import ATTENTIONS, SpatioTemporalJointAttention
-from model.layers import TEMPORAL_LAYERS, ConvBN, SpatialGraphConv, conv_bn
+from model.layers import TEMPORAL_LAYERS, BatchNorm, ConvBN, SpatialGraphConv, conv_bn
 from model.nets import scale_blocks
 from options.schema import load_config
 from tests.helpers.places import GOLDEN
@@ -139,6 +139,19 @@ def test_convolution_before_batch_norm_trains_as_the_plain_form_does():
         if not p.stop_gradient:
             np.testing.assert_allclose(p.grad.numpy(), q.grad.numpy(), atol=2e-3, err_msg=name)
     assert not ours[0].bias.grad.numpy().any()
+
+
+@pytest.mark.parametrize("is_data", [True, False])
+def test_batch_norm_sums_gradients_exactly_where_it_is_asked_to(is_data):
+    paddle.seed(0)
+    bn, x, dy = BatchNorm(2), paddle.randn([4, 2, 288, 25]), paddle.randn([4, 2, 288, 25])
+    bn.exact, x.stop_gradient = True, is_data
+    paddle.autograd.backward([bn(x)], [dy])
+    last_digit = 1e-8 * np.abs(dy.numpy()).sum((0, 2, 3))
+    if is_data:
+        assert (np.abs(bn.bias.grad.numpy() - dy.numpy().sum((0, 2, 3), dtype="float64")) < last_digit).all()
+    else:  # what goes through the mean cancels the rest
+        assert (np.abs(x.grad.numpy().sum((0, 2, 3), dtype="float64")) < last_digit).all()
 
 
 def test_two_forward_passes_before_one_backward_work(small_network):
