@@ -36,6 +36,7 @@ def test_the_table_is_written_and_a_difference_over_its_tolerance_is_named(monke
     text = (tmp_path / "good.md").read_text()
     for step in ("reader", "features", "forward", "metric", "loss", "backward", "schedule", "training"):
         assert f"| {step} |" in text
+    assert "published against float64 |" in text and "ours against float64 |" in text
     assert "Not verified" in text and str(GOLDEN) not in text
     other = shutil.copytree(GOLDEN, tmp_path / "golden")
     (other / "train_step_xsub.npz").chmod(0o644)
