@@ -136,12 +136,13 @@ def gradient_norms(model):
 def exact_gradient_norms(model, features, labels):
     """The same of the loss of `features` (N, I, C, T, V, M), computed in float64 by a copy of the network in training mode."""
     import paddle.nn.functional as F
-    from model.parts import Whole
 
-    run = Whole(copy.deepcopy(model).to(dtype="float64"))
-    run.model.train()
-    run.backward(F.cross_entropy(run(features.astype("float64")), labels))
-    return gradient_norms(run.model)
+    from training.runners import Runner
+
+    runner = Runner(copy.deepcopy(model).to(dtype="float64"))
+    runner.model.train()
+    runner.backward(F.cross_entropy(runner(features.astype("float64")), labels))
+    return gradient_norms(runner.model)
 
 
 def training_rows(golden, model):
