@@ -44,16 +44,17 @@ class BatchNorm(nn.BatchNorm2D):
     exact = False
 
     def forward(self, x, conv_bias=None):
-        exact = self.sums_exactly(x)
-        if not self.training or (conv_bias is None and not exact):
-            return nn.BatchNorm2D.forward(self, x)  # super() fails in an export of Paddle 2.6
+        if self.training and (conv_bias is not None or self.sums_exactly(x)):
+            return self.by_batch(x, conv_bias)
+        return nn.BatchNorm2D.forward(self, x)  # super() fails in an export of Paddle 2.6
+
+    def by_batch(self, x, conv_bias):
+        """x by its own statistics; moves the running ones."""
         mean = self._mean.clone().detach()  # updated in place by batch_norm, so not the layer's own: a second forward may follow
         shift = self.shift(conv_bias) + 0.0  # a hook would stay on the parameter itself
         y = F.batch_norm(x, mean, self._variance, self.weight, shift, True, self._momentum, self._epsilon)
-        if exact and x.stop_gradient:
-            sum_exactly(y, shift)
-        elif exact:
-            x.register_hook(centre)
+        if self.sums_exactly(x):
+            sum_exactly(y, shift) if x.stop_gradient else x.register_hook(centre)
         with paddle.no_grad():
             paddle.assign(mean if conv_bias is None else mean + (1 - self._momentum) * conv_bias, self._mean)
         return y
