@@ -86,7 +86,7 @@ def finished(place):
     return run
 
 
-@pytest.fixture(scope="module", params=[2, 3])
+@pytest.fixture(scope="module", params=[2, pytest.param(3, marks=pytest.mark.full)])
 def job(finished, request):
     return finished(request.param)
 

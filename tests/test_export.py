@@ -1,9 +1,7 @@
 """Exported programs: the logits of the network that they come from on every engine, or no export."""
 
 import os
-import signal
-import subprocess
-import sys
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,9 +15,8 @@ from dataset.graph import NTU
 from export.program import export_program
 from inference.engines import Program, open_engine
 from options.schema import load_config
-from tests.helpers.places import ROOT, environment
 from tests.helpers.raw_folders import contents
-from tests.helpers.small import fill
+from tests.helpers.small import fill, small
 from utils.errors import UserError
 
 RECORD = {
@@ -32,7 +29,7 @@ RECORD = {
     },
     "classes": ["sit", "stand", "walk", "run"],
 }
-SMALL, REAL = (3, 6, 8, 3, 2), (3, 6, 288, 25, 2)
+SMALL = (3, 6, 8, 3, 2)
 FAMILY = [
     *({"layer_type": layer, "expand_ratio": ratio} for layer in ("Basic", "Bottleneck", "Sep", "SG") for ratio in (0, 2)),
     *({"att_type": name} for name in ("pa", "ca", "fa", "ja", "none")),
@@ -56,6 +53,16 @@ def features(size, shape, seed=7):
     return np.random.default_rng((seed, size)).normal(0, 0.5, (size, *shape)).astype("float32")
 
 
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """A small network, in training before it was exported for Paddle and ONNX as `folder`/net."""
+    model, folder = small(), tmp_path_factory.mktemp("exported")
+    model.train()
+    for to in ("paddle", "onnx"):
+        export(model, folder / "net", to=to)
+    return SimpleNamespace(model=model, training=model.training and model.main_stream.training, folder=folder)
+
+
 def differences(model, file, engine, shape):
     run = open_engine(file, engine)
     pairs = [(run(features(size, shape)), live_logits(model, features(size, shape))) for size in (1, 2, 5)]
@@ -74,14 +81,14 @@ MEMBERS = {
 }
 
 
-@pytest.mark.parametrize("member", ["B0 SG", *(pytest.param(name, marks=pytest.mark.full) for name in ("B4 SG", "B0 Sep"))])
-def test_exports_give_the_live_logits_on_every_engine_at_batches_1_2_and_5(tmp_path, member):
-    model = fill(initializer.build_model(load_config("2001", MEMBERS[member].items())))
-    export(model, tmp_path / "net", REAL)
-    export(model, tmp_path / "net", REAL, to="onnx")
+@pytest.mark.parametrize("member, frames", [("B0 SG", 32), *(pytest.param(name, 288, marks=pytest.mark.full) for name in MEMBERS)])
+def test_exports_give_the_live_logits_on_every_engine_at_batches_1_2_and_5(tmp_path, member, frames):
+    model, shape = fill(initializer.build_model(load_config("2001", MEMBERS[member].items()))), (3, 6, frames, 25, 2)
+    export(model, tmp_path / "net", shape)
+    export(model, tmp_path / "net", shape, to="onnx")
     for file, engine in (("net.json", "native"), ("net.json", "onednn"), ("net.onnx", "onnxruntime")):
-        found = differences(model, tmp_path / file, engine, REAL)
-        print(f"{member} | {engine} | " + " | ".join(f"{difference:.1e}" for difference in found))  # pytest -rP shows it
+        found = differences(model, tmp_path / file, engine, shape)
+        print(f"{member}, T = {frames} | {engine} | " + " | ".join(f"{difference:.1e}" for difference in found))  # pytest -rP shows it
         assert max(found) < 1e-4, engine
 
 
@@ -139,13 +146,11 @@ def lying(wrong_engine):
 
 
 @pytest.mark.parametrize(("to", "engine"), [("paddle", "native"), ("onnx", "onnxruntime")])
-def test_a_program_with_other_logits_is_refused_and_the_older_export_stays(tmp_path, small_network, to, engine):
-    model = small_network()
-    export(model, tmp_path / "net", to=to)
-    before = contents(tmp_path)
+def test_a_program_with_other_logits_is_refused_and_the_older_export_stays(exported, tmp_path, to, engine):
+    shutil.copytree(exported.folder, tmp_path, dirs_exist_ok=True)
     with pytest.raises(UserError, match=f"nothing exported; {engine}: not verified .logits off by 1.0e-02"):
-        export(model, tmp_path / "net", to=to, engine=lying(engine))
-    assert contents(tmp_path) == before
+        export(exported.model, tmp_path / "net", to=to, engine=lying(engine))
+    assert contents(tmp_path) == contents(exported.folder)
 
 
 @pytest.mark.parametrize("cut", ["json", "pdiparams"])
@@ -185,22 +190,17 @@ def test_an_engine_that_differs_or_fails_is_recorded_as_not_verified(tmp_path, s
     assert engines(tmp_path)["onednn"] == {"verified": False, "reason": "no such thing here"}
 
 
-def test_programs_of_one_checkpoint_share_a_record_and_those_of_another_are_dropped_from_it(tmp_path, small_network):
-    model = small_network()
-    for to in ("paddle", "onnx"):
-        export(model, tmp_path / "net", to=to)
+def test_programs_of_one_checkpoint_share_a_record_and_those_of_another_are_dropped_from_it(exported, tmp_path):
+    shutil.copytree(exported.folder, tmp_path, dirs_exist_ok=True)
     programs = yaml.safe_load((tmp_path / "net.yaml").read_text())["programs"]
     assert {name for entry in programs.values() for name in entry["files"]} == {"net.json", "net.pdiparams", "net.onnx"}
     other = {**RECORD, "source": {"checkpoint": "last.pdparams", "sha256": "1" * 64}}
-    export(model, tmp_path / "net", record=other)
+    export(exported.model, tmp_path / "net", record=other)
     assert list(yaml.safe_load((tmp_path / "net.yaml").read_text())["programs"]) == ["paddle"]
 
 
-def test_exporting_leaves_the_network_training_as_it_was(tmp_path, small_network):
-    model = small_network()
-    model.train()
-    export(model, tmp_path / "net")
-    assert model.training and model.main_stream.training
+def test_exporting_leaves_the_network_training_as_it_was(exported):
+    assert exported.training
 
 
 def test_a_folder_that_can_t_be_made_is_one_clear_line(tmp_path, small_network):
@@ -209,44 +209,28 @@ def test_a_folder_that_can_t_be_made_is_one_clear_line(tmp_path, small_network):
         export(small_network(), tmp_path / "file" / "net")
 
 
-KILLED = """
-import os, signal, sys
-from types import SimpleNamespace
-from tests.test_export import RECORD, SMALL, export
-from tests.helpers.small import small
+def test_an_export_killed_while_it_is_put_in_place_is_never_run_as_a_mixture(exported, tmp_path, monkeypatch):
+    network, folder = small(), tmp_path / "at"
+    shutil.copytree(exported.folder, folder, ignore=shutil.ignore_patterns("*.onnx"))
+    before = Program(folder / "net", "native")(features(1, SMALL))
+    network.classifier.fc.bias.set_value(network.classifier.fc.bias * 0 + 9)
+    kills = []  # what a SIGKILL would leave before each file that is put in place
 
-network, left = small(), int(sys.argv[2])
-network.classifier.fc.bias.set_value(network.classifier.fc.bias * 0 + 9)
+    def replace(*paths, replace=os.replace):
+        kills.append(shutil.copytree(folder, tmp_path / f"killed{len(kills)}"))
+        replace(*paths)
 
-def replace(*paths, replace=os.replace):
-    global left
-    left -= 1
-    if left < 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    replace(*paths)
-
-os.replace = replace
-export(network, sys.argv[1])
-"""
-
-
-@pytest.mark.parametrize("replaced", [0, 2])
-def test_an_export_killed_while_it_is_put_in_place_is_never_run_as_a_mixture(tmp_path, small_network, replaced):
-    model = small_network()
-    export(model, tmp_path / "net")
-    x = features(1, SMALL)
-    before = Program(tmp_path / "net", "native")(x)
-    argv = [sys.executable, "-c", KILLED, tmp_path / "net", str(replaced)]
-    done = subprocess.run(argv, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
-    assert done.returncode == -signal.SIGKILL, done.stderr
-    if replaced == 0:
-        np.testing.assert_array_equal(Program(tmp_path / "net", "native")(x), before)
-    else:
-        with pytest.raises(UserError, match="not the file of this export; export again"):
-            Program(tmp_path / "net", "native")
-    export(model, tmp_path / "net")
-    np.testing.assert_array_equal(Program(tmp_path / "net", "native")(x), before)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["net.json", "net.pdiparams", "net.yaml"]
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", replace)
+        patch.setattr(os, "getpid", lambda: 4194304)  # of no process that lives
+        export(network, folder / "net")
+    assert len(kills) == 3
+    np.testing.assert_array_equal(Program(kills[0] / "net", "native")(features(1, SMALL)), before)
+    with pytest.raises(UserError, match="not the file of this export; export again"):
+        Program(kills[2] / "net", "native")
+    assert any(path.suffix == ".tmp" for path in kills[2].iterdir())
+    export(network, kills[2] / "net")
+    assert contents(kills[2]).keys() == {"net.json", "net.pdiparams", "net.yaml"}
 
 
 def test_a_record_tells_where_the_program_comes_from(tmp_path):

@@ -5,7 +5,7 @@ import paddle
 import paddle.nn.functional as F
 import pytest
 
-from initializer import build_model, build_optimizer
+from initializer import build_feeder, build_model, build_optimizer, log_setup
 from options.schema import load_config
 from processor import step_seed
 from tests.helpers.runs import final, run
@@ -13,6 +13,7 @@ from tests.helpers.small import write_split
 from training.checkpoint import load_weights, read_checkpoint
 from training.runners import Runner, ThreadedRunner
 from utils.errors import UserError
+from utils.log import set_up_logging
 
 
 @pytest.mark.parametrize("way", [Runner, lambda model: ThreadedRunner(model, 3)], ids=["whole", "in parts"])
@@ -254,14 +255,15 @@ def test_a_new_head_needs_a_checkpoint_and_a_fresh_run(tiny_run, more):
         run([*tiny_run[1], "--new_head", *more])
 
 
-def test_debug_uses_the_first_300_samples_of_each_split(tiny_run, capsys):
-    folder, argv = tiny_run
-    for split, count in (("train", 310), ("eval", 305)):
-        write_split(folder / "npy" / "original" / "ntu-xsub", split, count, frames=8)
-    sizes = ["--dataset_args.ntu.train_batch_size=100", "--dataset_args.ntu.eval_batch_size=100"]
-    run([*argv, "-db", *sizes, "--scheduler_args.cosine.max_epoch=1"])
-    out = capsys.readouterr().out
-    assert "debug: 300 samples" in out and "/300(" in out and "/305(" not in out and "/310(" not in out
+def test_debug_uses_the_first_300_samples_of_each_split_and_says_so(tmp_path, capsys):
+    config = load_config("2001", [("debug", True), ("dataset_args.ntu.root_folder", str(tmp_path)), ("dataset_args.ntu.num_frame", 8)])
+    for split in ("train", "eval"):
+        write_split(tmp_path / "original" / "ntu-xsub", split, 305, frames=8)
+        feeder = build_feeder(config, split)
+        assert len(feeder) == 300 and feeder[299][2] == feeder.names[299]
+    set_up_logging()
+    log_setup(config, feeder, build_model(config))
+    assert "Dataset: ntu-xsub, debug: 300 samples" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", ["data", "label"])

@@ -5,13 +5,14 @@ import random
 import signal
 import subprocess
 import sys
+from functools import cache
 
 import numpy as np
 import pytest
 
 from tests.helpers.places import ROOT, environment
 from tests.helpers.runs import end_state, run, run_folder
-from tests.helpers.small import TINY, write_split
+from tests.helpers.small import TINY, prepare_run, write_split
 from training.checkpoint import read_checkpoint
 from utils.errors import UserError
 
@@ -73,6 +74,21 @@ def server():
     process.wait(timeout=60)
 
 
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory):
+    """straight(*options) -> work_dir of a run with them that nobody disturbed."""
+    folder = tmp_path_factory.mktemp("straight")
+    argv = prepare_run(folder)
+
+    @cache
+    def work_dir(*options):
+        place = folder / f"work{len(list(folder.iterdir()))}"
+        run([*argv, *options, "--work_dir", place])
+        return place
+
+    return work_dir
+
+
 def assert_same_end(a, b):
     a, b = end_state(a), end_state(b)
     for key in a:
@@ -119,9 +135,8 @@ def stop_after(monkeypatch, argv, updates):
 
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "missing"])
-def test_a_damaged_checkpoint_gives_way_to_the_one_before_it(tiny_run, monkeypatch, capsys, damage):
-    folder, argv = tiny_run
-    run([*argv, "--work_dir", folder / "straight"])
+def test_a_damaged_checkpoint_gives_way_to_the_one_before_it(tiny_run, straight, monkeypatch, capsys, damage):
+    (folder, argv), alone = tiny_run, straight()
     stopped = [*argv, "--work_dir", str(folder / "stopped")]
     stop_after(monkeypatch, stopped, 5)
     last = run_folder(folder / "stopped") / "last.pdparams"
@@ -134,7 +149,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before_it(tiny_run, monkeypat
     out = capsys.readouterr().out
     assert "previous.pdparams: epoch 2, batch 2" in out
     assert damage == "missing" or ("last.pdparams: not a usable file" in out and "falling back" in out)
-    assert_same_end(folder / "straight", folder / "stopped")
+    assert_same_end(alone, folder / "stopped")
 
 
 def test_a_damaged_checkpoint_is_never_kept_in_place_of_the_good_one(tiny_run, monkeypatch):
@@ -159,12 +174,11 @@ def test_no_usable_checkpoint_is_one_line_that_says_why(tiny_run, monkeypatch):
 @pytest.mark.parametrize(
     "number, raised, accumulate, saved", [(signal.SIGTERM, SystemExit, 1, 2), (signal.SIGINT, KeyboardInterrupt, 3, 3)]
 )
-def test_a_signal_during_an_epoch_saves_after_the_next_step(tiny_run, monkeypatch, capsys, number, raised, accumulate, saved):
+def test_a_signal_during_an_epoch_saves_after_the_next_step(tiny_run, straight, monkeypatch, capsys, number, raised, accumulate, saved):
     import processor
 
     folder, argv = tiny_run
-    argv = [*argv, f"--accumulate={accumulate}"]
-    run([*argv, "--work_dir", folder / "straight"])
+    argv, alone = [*argv, f"--accumulate={accumulate}"], straight(f"--accumulate={accumulate}")
     done, original, stopped = [], processor.Trainer.forward_backward, [*argv, "--work_dir", str(folder / "stopped")]
 
     def forward_backward(self, *batch):
@@ -179,14 +193,14 @@ def test_a_signal_during_an_epoch_saves_after_the_next_step(tiny_run, monkeypatc
     assert len(done) == 3 + saved
     assert f"Stopped at epoch 2/3, batch {saved}; saved. Resume with the same command and -r" in capsys.readouterr().out
     run([*stopped, "-r"])
-    assert_same_end(folder / "straight", folder / "stopped")
+    assert_same_end(alone, folder / "stopped")
 
 
-def test_a_signal_during_an_evaluation_stops_it_at_once(tiny_run, monkeypatch, capsys):
+def test_a_signal_during_an_evaluation_stops_it_at_once(tiny_run, straight, monkeypatch, capsys):
     from dataset.ntu_feeder import NTUFeeder
 
     folder, argv = tiny_run
-    run([*argv, "--work_dir", folder / "straight"])
+    alone = straight()
     scored, original, stopped = [], NTUFeeder.batch, [*argv, "--work_dir", str(folder / "stopped")]
 
     def batch(self, indices):
@@ -201,7 +215,7 @@ def test_a_signal_during_an_evaluation_stops_it_at_once(tiny_run, monkeypatch, c
     assert len(scored) == 7 + 3
     assert "Stopped at epoch 2/3, batch 3; saved. Resume with the same command and -r" in capsys.readouterr().out
     run([*stopped, "-r"])
-    assert_same_end(folder / "straight", folder / "stopped")
+    assert_same_end(alone, folder / "stopped")
 
 
 def test_going_on_from_the_best_checkpoint_begins_the_epoch_after_it(tiny_run, capsys):
