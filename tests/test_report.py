@@ -1,4 +1,4 @@
-"""The numbers behind the report, pictures for papers, and the commands that make them."""
+"""What the report is made of, and the command that makes it."""
 
 import re
 import shlex
