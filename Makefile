@@ -75,9 +75,8 @@ bench: $(VENV)-bench/.ready  ## measure speed and memory, with PyTorch in .venv-
 alignment: venv  ## compare with outputs of the published code: GOLDEN=DIR WEIGHTS=FILE
 	@$(RUN) benchmarks/alignment.py --golden $(GOLDEN) --weights $(WEIGHTS)
 
-docs: venv  ## write the generated pages again: configuration, model zoo
-	@$(RUN) tools/config_page.py docs/configuration.md
-	@$(RUN) tools/model_info.py docs/model_zoo.md
+docs: venv  ## make the tables of docs/configuration.md and docs/model_zoo.md anew
+	@$(RUN) tools/pages.py
 
 lint: venv  ## ruff
 	@$(VENV)/bin/ruff check .

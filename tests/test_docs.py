@@ -14,7 +14,7 @@ import infer
 from options.command_line import parse_command_line
 from options.schema import FOLDER, Config, load_config
 from tests.helpers.places import ROOT, environment
-from tools.config_page import page
+from tools.pages import page
 from utils import VERSION
 
 SKIPPED = re.compile(r"(\.venv[^/]*|\.git|demo|workdir|data|log|node_modules|torture|fuzz)/")
@@ -134,7 +134,7 @@ def test_make_targets_in_pages_exist():
 
 def test_the_configuration_page_is_fresh_and_explains_every_key():
     text = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
-    assert text == page(), "run make docs"
+    assert text == page("configuration"), "run make docs"
     rows = dict(re.findall(r"^\| `([\w.]+)` \|(.*)\|$", text, flags=re.M))
     assert not [key for key, cells in rows.items() if not cells.split("|")[-1].strip()]
 

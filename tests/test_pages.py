@@ -5,7 +5,7 @@ import pytest
 from initializer import build_model, data_shape
 from options.schema import load_config
 from tests.helpers.places import ROOT
-from tools.model_info import PUBLISHED, count, page
+from tools.pages import PUBLISHED, count, page
 
 
 def test_costs_of_a_small_network_are_those_counted_by_hand(small_network):
@@ -40,4 +40,4 @@ def test_published_flops_follow_from_their_counting_rule(name, number):
 
 @pytest.mark.full
 def test_the_model_zoo_page_is_what_its_command_writes():
-    assert (ROOT / "docs" / "model_zoo.md").read_text() == page()
+    assert (ROOT / "docs" / "model_zoo.md").read_text() == page("model_zoo")
