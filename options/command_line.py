@@ -1,6 +1,5 @@
 """The command line of main.py: every option is a key of the configuration."""
 
-import argparse
 import shlex
 
 from utils import VERSION
@@ -27,13 +26,7 @@ JOB += ("report", "save_figures", "save_inference_dir")  # keys that say what to
 
 def make_parser():
     """The command line; every option is a key of the configuration, left out (None) where it is not given."""
-    parser = Parser(
-        prog="main.py",
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
-        add_help=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = Parser(prog="main.py", description=DESCRIPTION, epilog=EXAMPLES, add_help=False)
     add = parser.add_argument_group("data").add_argument
     add("-gd", "--generate_data", action="store_true", help=".skeleton files -> npy data set, then stop")
     add("--check", action="store_true", help="what is in the raw folders; exit code 2 if anything is wrong")

@@ -15,7 +15,6 @@ if __name__ == "__main__":  # before the imports, so that a signal during them i
 
 import io
 import json
-from argparse import RawDescriptionHelpFormatter
 from pathlib import Path
 
 import numpy as np
@@ -111,7 +110,7 @@ def convert(source, config):
 
 
 def main():
-    parser = Parser(prog="tools/convert_arrays.py", description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    parser = Parser(prog="tools/convert_arrays.py", description=__doc__)
     parser.add_argument("source", help="folder with train/CLASS/ and eval/CLASS/")
     parser.add_argument("-c", "--config", required=True, help="YAML file with dataset: custom-NAME")
     options = parser.parse_args()

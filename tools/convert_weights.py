@@ -14,7 +14,6 @@ if __name__ == "__main__":  # before the imports, so that a signal during them i
     sys.exit(run_command("tools.convert_weights"))
 
 import zipfile
-from argparse import RawDescriptionHelpFormatter
 from pathlib import Path
 
 import numpy as np
@@ -128,7 +127,7 @@ def convert(source, target, config, report=print):
 
 
 def main():
-    parser = Parser(prog="tools/convert_weights.py", description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    parser = Parser(prog="tools/convert_weights.py", description=__doc__)
     parser.add_argument("source", help=".pth.tar, .pth, .pdparams or .safetensors")
     parser.add_argument("target", help=".pdparams or .safetensors")
     parser.add_argument("-c", "--config", required=True, help="configuration of the network, an ID or a YAML file")

@@ -12,7 +12,6 @@ if __name__ == "__main__":  # before the imports, so that a signal during them i
 
     sys.exit(run_command("tools.ensemble"))
 
-from argparse import RawDescriptionHelpFormatter
 
 import numpy as np
 
@@ -50,7 +49,7 @@ def describe(title, scores):
 
 
 def main():
-    parser = Parser(prog="tools/ensemble.py", description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    parser = Parser(prog="tools/ensemble.py", description=__doc__)
     parser.add_argument("files", nargs="+", metavar="scores.npz")
     parser.add_argument("--weights", nargs="+", type=float, help="one for each file; default: all 1")
     parser.add_argument("--output", help="write the combined scores to this .npz file")

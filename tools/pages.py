@@ -14,7 +14,6 @@ if __name__ == "__main__":  # before the imports, so that a signal during them i
 
 import math
 import re
-from argparse import RawDescriptionHelpFormatter
 from collections import Counter
 from pathlib import Path
 
@@ -156,7 +155,7 @@ def page(name):
 
 
 def main():
-    Parser(prog="tools/pages.py", description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
+    Parser(prog="tools/pages.py", description=__doc__).parse_args()
     for name in TABLES:
         text = page(name)
         with replacing(DOCS / f"{name}.md") as temporary:

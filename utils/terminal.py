@@ -8,10 +8,10 @@ from .errors import UserError
 
 
 class Parser(argparse.ArgumentParser):
-    """A command line that takes no abbreviations and whose mistakes are one line, as all others are."""
+    """A command line that takes no abbreviations, keeps its description's lines, and whose mistakes are one line each."""
 
     def __init__(self, **options):
-        super().__init__(allow_abbrev=False, **options)
+        super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **options)
 
     def error(self, message):
         raise UserError(f"{message}; see python {self.prog} --help")
