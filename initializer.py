@@ -14,7 +14,7 @@ from dataset.graph import NTU, Graph
 from dataset.loader import Loader
 from dataset.ntu_feeder import EpochBatches, NTUFeeder, split_paths
 from model import EfficientGCN
-from options.changes import changed_settings
+from options.schema import changed_settings
 from options.yaml_file import read_yaml
 from reader.ntu_reader import SkeletonError, parse_name
 from reader.splits import DATA_SETS
@@ -121,12 +121,9 @@ def build_model(config):
     """The network of a configuration, seeded; raises UserError where its sizes do not fit."""
     seed_everything(config.seed)
     graph = skeleton_graph(config)
-    args = {key: getattr(config.model_args, key) for key in type(config.model_args).model_fields}
-    args["block_args"] = [(block.channels, block.stride, block.depth) for block in config.model_args.block_args]
     try:
-        return EfficientGCN(
-            data_shape(config), num_classes(config), graph.adjacency(), graph.part_of_joint, model_type=config.model_type, **args
-        )
+        sizes = data_shape(config), num_classes(config), graph.adjacency(), graph.part_of_joint
+        return EfficientGCN(*sizes, model_type=config.model_type, **dict(config.model_args))
     except ValueError as error:
         raise UserError(f"config {config.config}: {error}") from error
 

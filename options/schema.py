@@ -2,8 +2,9 @@
 
 import difflib
 import re
+from functools import reduce
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
@@ -11,7 +12,7 @@ from utils.errors import UserError, printable
 
 from .fields import Count, Positive, Section, Text
 from .skeleton import Skeleton, read_skeleton
-from .yaml_file import parse_yaml, read_yaml
+from .yaml_file import find_yaml, parse_yaml, read_yaml
 
 FOLDER = Path(__file__).parents[1] / "configs"
 DATASETS = ("ntu-xsub", "ntu-xview", "ntu-xsub120", "ntu-xset120")
@@ -38,7 +39,7 @@ class NtuArgs(DataArgs):
 
 
 class CustomArgs(DataArgs):
-    graph: Annotated[Skeleton | None, BeforeValidator(lambda graph: read_skeleton(graph) if isinstance(graph, str) else graph)]
+    graph: Annotated[Skeleton | None, BeforeValidator(read_skeleton)]
     num_channel: Annotated[int, Field(ge=1, le=16)]
     num_person: Annotated[int, Field(ge=1, le=64)]
     class_names: Text | None
@@ -56,27 +57,21 @@ def _is_dataset(name):
     return name
 
 
-class Block(Section):
-    """One row of block_args; written as a list [channels, stride, depth]."""
-
+class Block(NamedTuple):
     channels: Annotated[int, Field(gt=0, le=4096)]
     stride: Literal[1, 2, 3, 4]
     depth: Annotated[float, Field(ge=0, le=100)]
 
-    @model_validator(mode="before")
-    @classmethod
-    def _from_list(cls, row):
-        if not isinstance(row, list) or len(row) != 3:
-            raise ValueError("a row is [channels, stride, depth]")
-        return dict(zip(("channels", "stride", "depth"), row, strict=True))
 
-
-Ratio = Annotated[int, Field(ge=1, le=64)]
+def _block(row):
+    if not isinstance(row, list) or len(row) != 3:
+        raise ValueError("a row is [channels, stride, depth]")
+    return dict(zip(Block._fields, row, strict=True))
 
 
 class ModelArgs(Section):
     stem_channel: Annotated[int, Field(gt=0, le=4096)]
-    block_args: Annotated[list[Block], Field(min_length=1, max_length=32)]
+    block_args: Annotated[list[Annotated[Block, BeforeValidator(_block)]], Field(min_length=1, max_length=32)]
     fusion_stage: Count
     act_type: Literal["relu", "relu6", "hswish", "swish"]
     att_type: Literal["stja", "pa", "ca", "fa", "ja", "none"]
@@ -85,7 +80,7 @@ class ModelArgs(Section):
     kernel_size: Annotated[list[Count], Field(min_length=2, max_length=2)]
     scale_args: Annotated[list[Annotated[float, Field(gt=0, le=4)]], Field(min_length=2, max_length=2)]
     expand_ratio: Annotated[int, Field(ge=0, le=64)]
-    reduct_ratio: Ratio
+    reduct_ratio: Annotated[int, Field(ge=1, le=64)]
     bias: bool
     edge: bool
 
@@ -211,38 +206,22 @@ class Config(Section):
 
     def plain(self):
         """The configuration as dicts and lists, to be written to YAML and read back."""
-        values = self.model_dump(mode="json")
-        values["model_args"]["block_args"] = [list(block.values()) for block in values["model_args"]["block_args"]]
-        return values
+        return self.model_dump(mode="json")
 
 
-def _find(name):
-    path = Path(name) if Path(name).suffix in (".yaml", ".yml") else FOLDER / f"{name}.yaml"
-    if path.is_file() and path.stem not in ("defaults",):
-        return path
-    known = sorted(p.stem for p in FOLDER.glob("*.yaml") if p.stem != "defaults")
-    near = difflib.get_close_matches(str(name), known)
-    raise UserError(f"--config {name}: no file {path}; {'near: ' + ', '.join(near) if near else 'known: ' + ', '.join(known)}")
+def changed_settings(old, new, key=""):
+    """Yield `key: old -> new` for each of the settings, nested dicts, that differs; left out are those that change no result."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for name in old | new:
+            yield from changed_settings(old.get(name), new.get(name), f"{key}.{name}" if key else name)
+    elif old != new and key not in ("resume", "pretrained_path", "delay_hours", "no_progress_bar"):
+        yield f"{key}: {old} -> {new}"
 
 
 def _merge(base, changes):
-    merged = dict(base)
-    for key, value in changes.items():
-        inside = isinstance(value, dict) and isinstance(base.get(key), dict)
-        merged[key] = _merge(base[key], value) if inside else value
-    return merged
-
-
-def _nest(dotted, value):
-    for key in reversed(dotted.split(".")):
-        value = {key: value}
-    return value
-
-
-def _keys_at(values, path):
-    for key in path:
-        values = values[key] if isinstance(values, dict) else {}
-    return list(values) if isinstance(values, dict) else []
+    if not (isinstance(base, dict) and isinstance(changes, dict)):
+        return changes
+    return base | {key: _merge(base.get(key), value) for key, value in changes.items()}
 
 
 def _explain(error, defaults):
@@ -251,7 +230,7 @@ def _explain(error, defaults):
     path = [printable(str(part)) for part in first["loc"]]
     key, value = ".".join(path), first["input"]
     if first["type"] == "extra_forbidden":
-        known = _keys_at(defaults, path[:-1])
+        known = reduce(dict.get, path[:-1], defaults) or ()
         near = difflib.get_close_matches(path[-1], known, cutoff=0.5) or known
         return f"{key}: no such key; {'did you mean' if len(near) < 4 else 'possible'}: {', '.join(near)}?"
     message = first["msg"].removeprefix("Value error, ")
@@ -267,11 +246,14 @@ def load_config(name, overrides=()):
     Raises UserError, one line, on an unknown file or key (with near matches), a wrong type or a value out of range.
     """
     defaults = read_yaml(FOLDER / "defaults.yaml")
-    path = _find(name)
+    try:
+        path = find_yaml(name, FOLDER)
+    except ValueError as error:
+        raise UserError(f"--config {name}: {error}") from error
     values = _merge(defaults, read_yaml(path))
     for dotted, value in overrides:
         parsed = parse_yaml(value, f"--{dotted}") if isinstance(value, str) else value
-        values = _merge(values, _nest(dotted, parsed))
+        values = _merge(values, reduce(lambda inner, key: {key: inner}, reversed(dotted.split(".")), parsed))
     values |= {"config": path.stem}
     try:
         return Config(**{str(key): value for key, value in values.items()})

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from .fields import Section, Text
-from .yaml_file import read_yaml
+from .yaml_file import find_yaml, read_yaml
 
 FOLDER = Path(__file__).parents[1] / "configs" / "graphs"
 
@@ -37,9 +37,8 @@ class Skeleton(Section):
 
 
 def read_skeleton(name):
-    """The content of a skeleton's file, given as a path or as the name of one of configs/graphs, as a dict."""
-    path = Path(name) if Path(name).suffix in (".yaml", ".yml") else FOLDER / f"{name}.yaml"
-    if not path.is_file():
-        known = ", ".join(sorted(file.stem for file in FOLDER.glob("*.yaml")))
-        raise ValueError(f"no file {path}; give a YAML file, or one of {known}")
+    """The dict in a skeleton's file, given by its path or its name in configs/graphs; what is no text stays as it is."""
+    if not isinstance(name, str):
+        return name
+    path = find_yaml(name, FOLDER)
     return {"name": path.stem, **read_yaml(path)}

@@ -1,6 +1,8 @@
 """YAML texts and files, read safely and strictly."""
 
+import difflib
 import re
+from pathlib import Path
 
 import yaml
 
@@ -30,6 +32,16 @@ class _Loader(yaml.SafeLoader):
 
 
 _Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789"))
+
+
+def find_yaml(name, folder):
+    """The YAML file of this path, or of this name in a folder; raises ValueError, with near names, where there is none."""
+    path = Path(name) if Path(name).suffix in (".yaml", ".yml") else folder / f"{name}.yaml"
+    if path.is_file() and path.stem != "defaults":
+        return path
+    known = sorted({file.stem for file in folder.glob("*.yaml")} - {"defaults"})
+    near = difflib.get_close_matches(str(name), known)
+    raise ValueError(f"no file {path}; {'near' if near else 'known'}: {', '.join(near or known)}")
 
 
 def parse_yaml(text, source):

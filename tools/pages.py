@@ -44,7 +44,7 @@ def head(*titles):
 def allowed(part, parts):
     """The values that a part of a JSON schema lets through, in words; `parts` are those that it may refer to."""
     if "$ref" in part:
-        return parts[part["$ref"].rsplit("/", 1)[1]]["title"].lower()
+        return part["$ref"].rsplit("/", 1)[1].lower()
     if "anyOf" in part:
         return ", ".join(allowed(option, parts) for option in part["anyOf"])
     if "enum" in part:
