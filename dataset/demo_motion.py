@@ -1,11 +1,12 @@
 """Kinematic people who perform ten of the NTU actions: synthetic motion for the demo, NumPy only.
 
-A pose is 20 numbers: pelvis, trunk, wrists, ankles. An action is a few rows of the table POSES, between which people move
+A pose is 20 numbers: pelvis, trunk, wrists, ankles. An action is a few rows of demo_poses.txt, between which people move
 smoothly; every joint follows from the pose with bones of constant length.
 """
 
-from collections import namedtuple
+from collections import defaultdict, namedtuple
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -16,59 +17,11 @@ PARENT = np.array([1, 1, 20, 2, 20, 4, 5, 6, 20, 8, 9, 10, 0, 12, 13, 14, 0, 16,
 LENGTH = np.array([27, 0, 7, 12, 14, 23, 21, 5, 13, 21, 22, 6, 5.7, 34, 33, 9, 6.7, 33, 35, 9, 20, 5, 2.4, 5, 2.4]) / 100
 SIDES = ((1, (8, 9, 10, 11, 23, 24), (16, 17, 18, 19)), (-1, (4, 5, 6, 7, 21, 22), (12, 13, 14, 15)))  # sign, arm, leg
 
-# Poses, in cm of a body of size 1. Pelvis: from where it stands to the skilled hand's side, up and forward. Trunk, in
-# 1/100 radian: it leans forward, upper back and head more so; it leans to the skilled side, and twists that shoulder forward.
-# Wrists from the shoulder and ankles from the floor below the pelvis: outward, up, forward.
-# Rows of people who stand: a pose, its slow sway and its choice of place (standard deviations). Rows of actions add to it.
-# Done once: key poses at percent of the time it takes, nothing at 0 and 100 unless told. Kept up: the pose held, how much
-# that may differ, where a swing goes, `low` the other way than `high` unless told, and what people add to `meet` at one height:
-# this, times how much smaller they are than both on average. "struck": the other of the two.
-POSES = """
-                  pelvis         trunk                skilled wrist   other wrist    skilled ankle    other ankle
-stand    pose     0   0   0      0   6   5   0   0      4 -42   5      4 -42   5       9   8   0       9   8   0
-stand    sway     1  .2   1    2.5 2.5 2.5 2.5 2.5    1.2 1.2 1.2    1.2 1.2 1.2       0   0   0       0   0   0
-stand    place    0   0   0      0   0   0   0   0      0   0   0      0   0   0       2   0   2       2   0   2
-pick      42      0 -30 -16    100  50 -20   0   0     -6  -2   8      2  10   6       2   0  10       0   0   0
-pick      54      0 -30 -16    100  50 -20   0   0     -6   0   6      2  10   6       2   0  10       0   0   0
-pick      90      0   0   0      0   0   0   0   0     -8  20  20      0   0   0       0   0   0       0   0   0
-pick     100      0   0   0      0   0   0   0   0     -8  20  20      0   0   0       0   0   0       0   0   0
-sit       50      0 -16 -13     57   0   0   0   0      3   6  18      3   6  18       0   0   0       0   0   0
-sit      100      0 -37 -30      4   0   0   0   0      0   7  16      0   7  16       0   0   0       0   0   0
-rise       0      0 -37 -30      4   0   0   0   0      0   7  16      0   7  16       0   0   0       0   0   0
-rise      50      0 -16 -13     57   0   0   0   0      3   6  18      3   6  18       0   0   0       0   0   0
-clap     held     0   0   0      0   0   0   0   0     -9  22  25     -9  22  25       0   0   0       0   0   0
-clap     give     0   0   0      0   0   0   0   0      0   6   0      0   6   0       0   0   0       0   0   0
-clap     high     0   0   0      0   0   0   0   0    6.5   0   1    6.5   0   1       0   0   0       0   0   0
-wave     held     0   0   0      0   0   0  -5   0     14  64  10      0   0   0       0   0   0       0   0   0
-wave     give     0   0   0      0   0   0   0   0      0   4   0      0   0   0       0   0   0       0   0   0
-wave     high     0   0   0      0   0   0   0   0     13  -2   0      0   0   0       0   0   0       0   0   0
-kick      29     -7  -2  -2     16   0   0   0  20      3   6  12      5   1 -16      -2  14 -28       0   0   0
-kick      52     -7  -1   2    -16   0   0   0 -20     13   6 -12     15  11  16     -10  32  66       0   0   0
-kick      62     -7  -1   3    -13   0   0   0 -16     11   5 -10     13   9  13      -9  26  42       0   0   0
-kick      85     -1   0   0      0   0   0   0   0      0   0   0      0   0   0      -2   5   5       0   0   0
-hop      held     5   0   0      8   0   0   0   0     10  10  10     10  10  10      -3   0   0      -3  22 -20
-hop      high     0  11   0      0   0   0   0   0    2.5  -5   1    2.5  -5   1       0  11   0       0  11   0
-hop      low      0  -6   0      0   0   0   0   0   -2.5   5  -1   -2.5   5  -1       0   0   0       0   0   0
-jump      27      0 -22  -8     55   0   0   0   0      5   6 -28      5   6 -28       0   0   0       0   0   0
-jump      42      0   2   1     -5   0   0   0   0      5  22  34      5  22  34       0   0   0       0   0   0
-jump      55      0  30   0      0   0   0   0   0      6  72  16      6  72  16       0  27   0       0  27   0
-jump      68      0  -2  -1      5   0   0   0   0      6  40  22      6  40  22       0   0   0       0   0   0
-jump      77      0 -15  -6     38   0   0   0   0      6  22  28      6  22  28       0   0   0       0   0   0
-punch     28      0   1  -5     -6   0   0   0 -22      2  26  -2     -6  26  18       0   0   0       0   0   0
-punch     45      0  -2  13     15   0   0   0  55    -16  46  42     -5  25  16       0   0   0       0   0  16
-punch     58      0  -2  12     14   0   0   0  50    -13  41  36     -4  24  14       0   0   0       0   0  14
-struck    42      0   0   0      0   0   0   0   0      0   0   0      0   0   0       0   0   0       0   0   0
-struck    58      3  -3 -14    -22   0 -45   0 -25      6  20  18      6  20  18       0   0 -20       0   0   0
-struck    75      2  -2 -11    -18   0 -36   0 -20      5  16  14      5  16  14       0   0 -16       0   0   0
-shake    held     0   0   0     10   0   0   0  15    -13  18  28      0   0   0       0   0   8       0   0   0
-shake    give     0   0   0      0   0   0   0   0      0   3   0      0   0   0       0   0   0       0   0   0
-shake    high     0   0   0      0   0   0   0   0      0 4.5   0      0   0   0       0   0   0       0   0   0
-shake    meet     0   0   0      0   0   0   0   0      0  97   0      0   0   0       0   0   0       0   0   0
-"""
 PARTS = np.cumsum([3, 5, 3, 3, 3])  # where a pose is split
-ROWS = {}  # {name: {percent or word: pose (20,), in metres and radians}}
-for _name, _when, *_numbers in map(str.split, POSES.strip().split("\n")[1:]):
-    ROWS.setdefault(_name, {})[int(_when) if _when.isdigit() else _when] = np.array(_numbers, float) / 100
+ROWS = defaultdict(dict)  # {name: {percent or word: pose (20,), in metres and radians}}
+for _name, _when, *_numbers in map(str.split, Path(__file__).with_name("demo_poses.txt").read_text().splitlines()):
+    if _name != "#":
+        ROWS[_name][int(_when) if _when.isdigit() else _when] = np.array(_numbers, float) / 100
 # NTU's number: rows of each who takes part, and the seconds that it takes or, of what is kept up, swings a second.
 ACTIONS = {
     6: (("pick",), 2.4), 8: (("sit",), 1.6), 9: (("rise",), 1.6), 10: (("clap",), 2.3), 23: (("wave",), 1.6),
@@ -140,10 +93,8 @@ class Clip:
         first, strength, mean_size = ROWS[roles[0]], self.leader.amplitude, np.mean([body.size for body in people])
         if "held" not in first:
             phase, nothing = 100 * self.event(pace), np.zeros(20)
-            curves = [{0: nothing, **ROWS[name]} for name in roles]
-            return [
-                strength * keys(phase, *zip(*{**curve, 100: curve.get(100, nothing)}.items(), strict=True)) for curve in curves
-            ]
+            curves = ({0: nothing, **ROWS[name], 100: ROWS[name].get(100, nothing)} for name in roles)
+            return [strength * keys(phase, list(curve), list(curve.values())) for curve in curves]
         up, beat, high = self.hold(), self.beat(pace), first["high"]
         swing = strength * (beat.clip(0) * high - beat.clip(None, 0) * first.get("low", -high))
         held = first["held"] + self.rng.uniform(-1, 1) * first.get("give", 0)
@@ -183,13 +134,10 @@ def joints(poses, body):
     shoulders, hips = right(twist, upper), right(0.4 * twist, lower)
     standing = 0.995 * min(bones[13] + bones[14], bones[17] + bones[18]) + 0.11 * body.size  # ankles are 8 cm up, hips hang 3
     place[:, 0] = pelvis * (body.hand, 1, 1) * body.size + (0, standing, 0)
-    for joint, below, bone in (
-        (1, 0, bones[0] * lower),
-        (20, 1, bones[20] * upper),
-        (2, 20, bones[2] * upper),
-        (3, 2, bones[3] * spine(lean + curl + nod)),
-    ):
-        place[:, joint] = place[:, below] + bone
+    place[:, 1] = place[:, 0] + bones[0] * lower
+    place[:, 20] = place[:, 1] + bones[20] * upper
+    place[:, 2] = place[:, 20] + bones[2] * upper
+    place[:, 3] = place[:, 2] + bones[3] * spine(lean + curl + nod)
     for sign, (shoulder, elbow, wrist, hand, tip, thumb), (hip, knee, ankle, foot) in SIDES:
         limb, outward = int(sign != body.hand), (sign * body.size, body.size, body.size)
         place[:, shoulder] = root = place[:, 20] + bones[shoulder] * unit(sign * shoulders - 0.3 * upper)
