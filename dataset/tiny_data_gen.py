@@ -20,16 +20,7 @@ from utils.files import replacing
 from utils.terminal import Parser, boolean
 
 MARK = "tiny.txt"  # stands in the folders that this command made, and only there does it replace files
-SPLITS = {"train": ("train", "eval"), "eval": ("eval",)}
-
-
-def load_split(paths):
-    """(SampleFile, the three label lists) of one split; raises UserError if it is unusable."""
-    data, labels = SampleFile(paths[0]), load_labels(paths[1])
-    count = data.shape[0]
-    if not 0 < count == len(labels[0]):
-        raise UserError(f"{paths[1]}: names {len(labels[0])} samples, {paths[0]} holds {count}; generate them anew")
-    return data, labels
+SPLITS = ("train", "eval")
 
 
 def cut(source_path, save_dir, *, mode="train", data_num=80, dataset="ntu-xsub", transform=False, seed=1):
@@ -42,19 +33,22 @@ def cut(source_path, save_dir, *, mode="train", data_num=80, dataset="ntu-xsub",
     """
     if data_num < 1:
         raise UserError(f"--data_num {data_num}: must be at least 1")
-    roots = source_path, save_dir
-    source, target = ({split: split_paths(root, transform, dataset, split) for split in SPLITS[mode]} for root in roots)
+    splits, roots = SPLITS if mode == "train" else ("eval",), (source_path, save_dir)
+    source, target = ({split: split_paths(root, transform, dataset, split) for split in splits} for root in roots)
     folder = target["eval"][0].parent
     if folder.resolve() == source["eval"][0].parent.resolve():
         raise UserError(f"--save_dir {save_dir}: is the source itself; choose another folder")
     if not (folder / MARK).is_file() and any(path.exists() for paths in target.values() for path in paths):
         raise UserError(f"{folder}: holds a data set that this command did not make; choose another --save_dir")
-    loaded = {split: load_split(paths) for split, paths in source.items()}
+    loaded = {split: (SampleFile(data), load_labels(labels)) for split, (data, labels) in source.items()}
+    for split, (data, (names, *_)) in loaded.items():
+        if not 0 < data.shape[0] == len(names):
+            raise UserError(f"{source[split][1]}: names {len(names)} samples, the data has {data.shape[0]}; generate them anew")
     with replacing(folder / MARK) as temporary:
         temporary.write_text(f"Cut out of {source_path} by dataset/tiny_data_gen.py, seed {seed}\n", encoding="utf-8")
     counts = {}
     for split, (data, labels) in loaded.items():
-        rng = np.random.default_rng((seed, list(SPLITS).index(split)))
+        rng = np.random.default_rng((seed, SPLITS.index(split)))
         chosen = np.sort(rng.permutation(data.shape[0])[:data_num])
         samples, columns = (data.read([i]) for i in chosen), ([part[i] for i in chosen] for part in labels)
         write_split(target[split], (len(chosen), *data.shape[1:]), samples, columns)
@@ -66,13 +60,11 @@ def main():
     parser = Parser(prog="dataset/tiny_data_gen.py", description=__doc__.splitlines()[0])
     parser.add_argument("--source_path", required=True, help="root of a generated data set")
     parser.add_argument("--save_dir", required=True, help="root of the small one")
-    parser.add_argument("--mode", choices=list(SPLITS), default="train", help="train: both splits (default); eval: only that")
+    parser.add_argument("--mode", choices=SPLITS, default="train", help="train: both splits (default); eval: only that")
     parser.add_argument("--data_num", type=int, default=80, help="samples of each split (default 80)")
     parser.add_argument("--dataset", default="ntu-xsub", help="default ntu-xsub")
     parser.add_argument("--transform", type=boolean, default=False, metavar="True|False", help="view-normalised data")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    counts = cut(**vars(options))
-    for split, (taken, count) in counts.items():
+    for split, (taken, count) in cut(**vars(options)).items():
         print(f"{split}: {taken} of {count} samples, seed {options.seed}, in {options.save_dir}")
-    return 0

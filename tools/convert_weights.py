@@ -18,11 +18,11 @@ from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
+from safetensors.numpy import load, save
 
 from options.schema import load_config
 from utils.errors import UserError, printable
-from utils.files import replacing
+from utils.files import read_bytes, replacing
 from utils.pickles import load_pickle
 from utils.process import start_paddle
 from utils.terminal import Parser
@@ -37,12 +37,9 @@ BEFORE_1_6 = 0x1950A86A20F9469CFC6C  # the number that PyTorch's older files beg
 
 def read_weights(path):
     """{name in the file: array} of a PyTorch, Paddle or safetensors file; raises UserError where it has no weights."""
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f"{path}: no such file")
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
+        if Path(path).suffix == ".safetensors":
+            return load(read_bytes(path))
         content = load_torch(path) if zipfile.is_zipfile(path) else load_pickle(path)
         if type(content) is int and content == BEFORE_1_6:
             raise UserError(f"{path}: saved by PyTorch before 1.6, or in its format; load and save it with a newer one")
