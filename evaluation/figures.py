@@ -11,32 +11,27 @@ from utils.errors import UserError
 from utils.files import replacing
 from utils.log import get_logger
 
+try:
+    from matplotlib import font_manager, ft2font, style
+    from matplotlib.animation import FFMpegWriter, PillowWriter
+    from matplotlib.collections import LineCollection
+    from matplotlib.colors import PowerNorm
+    from matplotlib.figure import Figure
+except ImportError as error:
+    raise UserError(f"--save_figures: needs the package matplotlib ({error}); pip install '.[report]'") from error
+
+STYLE = Path(__file__).with_name("assets") / "paper.mplstyle"
 WIDTH = 7.0  # inches, both columns of a two-column page
 MOST_NAMED = 80  # classes whose names fit along a side
 BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#777777"  # Okabe and Ito, for all eyes
 FONTS = ("DejaVu Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans SC", "WenQuanYi Zen Hei", "PingFang SC", "SimHei")
-STYLE = {
-    "pdf.fonttype": 42,  # TrueType, embedded
-    "svg.fonttype": "path",
-    "svg.hashsalt": "efficientgcn",  # the same picture is the same file
-    "text.parse_math": False,
-    "font.size": 8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "legend.frameon": False,
-    "figure.constrained_layout.use": True,
-}
 
 
 def save_figures(folder, data, samples, classes, graph):
     """Write all pictures of `data` (of report.gather) and `samples` to a folder, which is made; returns it.
 
-    Files of a name that is there already are replaced, once all are drawn. Raises UserError where matplotlib is missing.
+    Files of a name that is there already are replaced, once all are drawn.
     """
-    try:
-        import matplotlib
-    except ImportError as error:
-        raise UserError(f"--save_figures: needs the package matplotlib ({error}); pip install '.[report]'") from error
     fonts, readable = _fonts(classes)
     names = classes if readable else [f"A{k + 1:03d}" for k in range(len(classes))]
     if not readable:
@@ -44,7 +39,7 @@ def save_figures(folder, data, samples, classes, graph):
     video = shutil.which("ffmpeg")
     if not video:
         get_logger().info("No ffmpeg on PATH: moving skeletons are GIF only, no MP4")
-    with matplotlib.rc_context({**STYLE, "font.family": fonts}), tempfile.TemporaryDirectory() as made:
+    with style.context([STYLE, {"font.family": fonts}]), tempfile.TemporaryDirectory() as made:
         figures = {"confusion": draw_confusion(data, names)}
         if data["curves"]:
             figures["curves"] = draw_curves(data["curves"])
@@ -63,8 +58,6 @@ def save_figures(folder, data, samples, classes, graph):
 
 def _fonts(texts):
     """(installed ones of FONTS, whether they have every letter of the texts)."""
-    from matplotlib import font_manager, ft2font
-
     there = {font.name: font.fname for font in font_manager.fontManager.ttflist}
     fonts = [name for name in FONTS if name in there]
     letters = set("".join(texts))
@@ -75,16 +68,12 @@ def _fonts(texts):
 
 
 def _figure(height, columns=1, width=WIDTH, **options):
-    from matplotlib.figure import Figure
-
     figure = Figure(figsize=(width, height))
     return figure, figure.subplots(1, columns, **options)
 
 
 def draw_confusion(data, names):
     """The confusion matrix, as shares of the true class, over the classes that occur."""
-    from matplotlib.colors import PowerNorm
-
     cells = np.array(data["cells"])
     occurring = np.unique(cells[:, :2])
     shares = np.zeros((len(occurring), len(occurring)))
@@ -134,15 +123,15 @@ def _body_colours(sample):
     return dict(zip(np.flatnonzero(sample.seen.any((0, 2))).tolist(), (GREY, PURPLE, GREEN, ORANGE), strict=False))
 
 
-def _bones(sample, frame, body, graph):
-    """[((x, y), (x, y))] of the bones that are there, from 20 degrees beside the front."""
-    flat = _flat(sample)[frame, body]
-    return [flat[[a, b]] for a, b in graph.bones if sample.seen[frame, body, [a, b]].all()]
-
-
 def _flat(sample):
+    """(T, M, V, 2): the joints from 20 degrees beside the front."""
     x, y, z = np.moveaxis(sample.motion, -1, 0)
     return np.stack([x * np.cos(0.35) + z * np.sin(0.35), y], axis=-1)
+
+
+def _bones(points, seen, graph):
+    """Both ends of each of a body's bones that are there."""
+    return [points[[a, b]] for a, b in graph.bones if seen[[a, b]].all()]
 
 
 def _frame_the_body(axes, points):
@@ -154,20 +143,16 @@ def _frame_the_body(axes, points):
 
 def draw_maps(sample, names, graph, joints):
     """One sample: its skeleton coloured by the map after the last block, and all maps of its first body, joints over time."""
-    from matplotlib.collections import LineCollection
-
     titles = list(sample.maps)
     figure, panels = _figure(0.6 + 0.11 * max(len(joints), 12), 1 + len(titles), width_ratios=[1.1, *[1] * len(titles)])
     body = next(iter(_body_colours(sample)), 0)
     values = sample.maps[titles[-1]]
     frame = int(values[:, body].mean(1).argmax()) * len(sample.seen) // len(values)  # the one that counts most
-    seen, joint_values = sample.seen[frame, body], values[:, body].mean(0)
-    panels[0].add_collection(LineCollection(_bones(sample, frame, body, graph), colors=GREY, lw=1.5, zorder=1))
-    spread = np.ptp(joint_values) or 1
-    sizes = 8 + 60 * (joint_values - joint_values.min()) / spread
-    x, y = _flat(sample)[frame, body].T
-    panels[0].scatter(x[seen], y[seen], sizes[seen], joint_values[seen], cmap="cividis", zorder=2, edgecolors="black", lw=0.3)
-    _frame_the_body(panels[0], np.stack([x[seen], y[seen]], axis=1))
+    seen, points, joint_values = sample.seen[frame, body], _flat(sample)[frame, body], values[:, body].mean(0)
+    panels[0].add_collection(LineCollection(_bones(points, seen, graph), colors=GREY, lw=1.5, zorder=1))
+    sizes = 8 + 60 * (joint_values - joint_values.min()) / (np.ptp(joint_values) or 1)
+    panels[0].scatter(*points[seen].T, sizes[seen], joint_values[seen], cmap="cividis", zorder=2, edgecolors="black", lw=0.3)
+    _frame_the_body(panels[0], points[seen])
     panels[0].set_title("mean over time of\nthe right-most map", fontsize=6)
     guess = int(sample.probabilities.argmax())
     said = f"predicted: {names[guess]} ({sample.probabilities[guess]:.0%}), true: {names[sample.label]}"
@@ -188,9 +173,6 @@ def draw_maps(sample, names, graph, joints):
 
 def animate(sample, graph, path, video):
     """Write the moving skeleton, all bodies, at 15 frames a second to PATH.gif, and to PATH.mp4 where there is ffmpeg."""
-    from matplotlib.animation import FFMpegWriter, PillowWriter
-    from matplotlib.collections import LineCollection
-
     figure, axes = _figure(3, width=3)
     flat = _flat(sample)
     _frame_the_body(axes, flat[sample.seen])
@@ -204,6 +186,6 @@ def animate(sample, graph, path, video):
         with writer.saving(figure, str(path.with_name(path.name + suffix)), dpi=120):
             for frame in range(0, len(flat), 2):
                 for body, lines in bodies.items():
-                    lines.set_segments(_bones(sample, frame, body, graph))
+                    lines.set_segments(_bones(flat[frame, body], sample.seen[frame, body], graph))
                 dots.set_offsets(flat[frame][sample.seen[frame]])
                 writer.grab_frame()
