@@ -53,12 +53,6 @@ def class_names(config):
     return read_names(config.data.class_names)
 
 
-def up_axis(config):
-    """The axis of coordinates that points up: that of the report's settings, else by the kind of data."""
-    by_kind = "z" if config.data.transform else "-y" if config.data.num_channel == 2 else "y"
-    return by_kind if config.report_args.up == "auto" else config.report_args.up
-
-
 def num_classes(config):
     """Number of action classes of a configuration's data set."""
     return len(class_names(config))
@@ -74,16 +68,9 @@ def build_feeder(config, split):
     """The feeder of 'train' or 'eval'; raises UserError where the data set does not fit the configuration."""
     data = config.data
     paths = split_paths(data.root_folder, data.transform, config.dataset, split)
-    feeder = NTUFeeder(
-        *paths,
-        num_frame=data.num_frame,
-        inputs=data.inputs,
-        num_channel=data.num_channel,
-        num_person=data.num_person,
-        graph=skeleton_graph(config),
-        num_classes=num_classes(config),
-        limit=DEBUG_SAMPLES if config.debug else None,
-    )
+    sizes = {key: getattr(data, key) for key in ("num_frame", "num_channel", "num_person", "inputs")}
+    limit = DEBUG_SAMPLES if config.debug else None
+    feeder = NTUFeeder(*paths, graph=skeleton_graph(config), num_classes=num_classes(config), limit=limit, **sizes)
     if config.dataset in DATA_SETS:
         check_split(feeder.names, paths[1], config.dataset, split)
     return feeder
@@ -150,16 +137,9 @@ def build_recipe(config, model, train_loader):
     """The Recipe of a configuration: optimizer, schedule and precision, for the batches of a loader."""
     schedule, evaluate_after = build_schedule(config, train_loader.batches.steps // config.accumulate)
     optimizer = build_optimizer(config, model, schedule)
-    return Recipe(
-        optimizer,
-        schedule,
-        config.schedule.max_epoch,
-        evaluate_after,
-        config.seed,
-        config.accumulate,
-        mixed_precision(config.amp, config.amp_dtype, model, optimizer),
-        config.skip_nonfinite,
-    )
+    amp = mixed_precision(config.amp, config.amp_dtype, model, optimizer)
+    epochs, steps = config.schedule.max_epoch, config.accumulate
+    return Recipe(optimizer, schedule, epochs, evaluate_after, config.seed, steps, amp, config.skip_nonfinite)
 
 
 def build_optimizer(config, model, schedule):
@@ -168,9 +148,8 @@ def build_optimizer(config, model, schedule):
     args.pop("learning_rate")
     if config.clip_norm:
         args["grad_clip"] = paddle.nn.ClipGradByGlobalNorm(config.clip_norm)
-    return getattr(paddle.optimizer, config.optimizer)(
-        learning_rate=schedule, parameters=[p for p in model.parameters() if not p.stop_gradient], **args
-    )
+    parameters = [p for p in model.parameters() if not p.stop_gradient]
+    return getattr(paddle.optimizer, config.optimizer)(learning_rate=schedule, parameters=parameters, **args)
 
 
 def synchronise_batch_norm(config, model):
@@ -185,11 +164,7 @@ def synchronise_batch_norm(config, model):
 def log_setup(config, feeder, model):
     """Log what a run is made of, in the lines that readers of these logs expect."""
     log, data = get_logger().info, config.data
-    log(
-        f"Dataset: {config.dataset}, {len(feeder)} samples"
-        if not config.debug
-        else f"Dataset: {config.dataset}, debug: {len(feeder)} samples"
-    )
+    log(f"Dataset: {config.dataset}, {'debug: ' if config.debug else ''}{len(feeder)} samples")
     log(f"Batch size: train-{data.train_batch_size}, eval-{data.eval_batch_size}")
     log(f"Data shape (branch, channel, frame, joint, person): {list(feeder.sample_shape)}")
     log(f"Number of action classes: {num_classes(config)}")

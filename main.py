@@ -26,22 +26,14 @@ def generate_or_check(config):
     import generator
     from reader.splits import DATA_SETS
 
-    data = config.data
+    data, manner = config.data, {"workers": config.workers, "progress": not config.no_progress_bar}
     folders = [getattr(data, key) for key in DATA_SETS[config.dataset].raw_folders]
     if config.check:
-        lines, good = generator.check(config.dataset, folders, workers=config.workers, progress=not config.no_progress_bar)
+        lines, good = generator.check(config.dataset, folders, **manner)
         print("\n".join(lines))
         return 0 if good else 2
     set_up_logging(make_run_folder(Path(config.work_dir) / "temp"))
-    generator.generate(
-        config.dataset,
-        folders,
-        data.root_folder,
-        transform=data.transform,
-        workers=config.workers,
-        progress=not config.no_progress_bar,
-        skip_bad=config.skip_bad,
-    )
+    generator.generate(config.dataset, folders, data.root_folder, data.transform, skip_bad=config.skip_bad, **manner)
     return 0
 
 
@@ -85,10 +77,8 @@ def train(config, tuned, command):
 
     initializer.log_setup(config, feeders[0], model)
     if config.resume:
-        get_logger().info(
-            f"Resuming from {path}: epoch {trainer.epoch + 1}, batch {trainer.progress.step + 1}, "
-            f"learning rate {recipe.optimizer.get_lr():.6g}"
-        )
+        place = f"epoch {trainer.epoch + 1}, batch {trainer.progress.step + 1}"
+        get_logger().info(f"Resuming from {path}: {place}, learning rate {recipe.optimizer.get_lr():.6g}")
     trainer.train()
     if trainer.rank == 0:
         say_trained(folder, Path(config.work_dir) / "model.pdparams", command)
@@ -129,39 +119,14 @@ def evaluate(config, tuned, command):
     if paddle.distributed.get_rank() == 0:
         scores.save(folder / "scores.npz")
         get_logger().info(f"Scores of every sample: {folder / 'scores.npz'}")
-        places = {"log": folder / "log.txt", "scores": folder / "scores.npz"}
-        reports = config.visualize or config.report or config.save_figures
-        if reports:
-            places |= report(config, model, feeder, scores, folder)
-        jobs = ["-ex"] if reports else ["-v", "-ex"]
+        places, jobs = {"log": folder / "log.txt", "scores": folder / "scores.npz"}, ["-v", "-ex"]
+        if config.visualize or config.report or config.save_figures:
+            from evaluation.report import write_report
+
+            places |= write_report(config, model, feeder, scores, initializer.class_names(config), folder)
+            jobs = ["-ex"]
         print(closing_block("Evaluated", places, next_jobs(command, config.pretrained_path, *jobs)))
     return 0
-
-
-def report(config, model, feeder, scores, folder):
-    """-v: write the report, and the figures where they are asked for; returns {what: path}."""
-    import initializer
-    from evaluation.report import write_report
-    from training.checkpoint import run_of
-
-    about = {
-        "network": config.model_type,
-        "data set": f"{config.dataset}, {len(scores.labels)} samples of its eval split",
-        "checkpoint": config.pretrained_path,
-    }
-    return write_report(
-        model,
-        feeder,
-        scores,
-        title=f"{config.model_type} on {config.dataset}",
-        about=about,
-        classes=initializer.class_names(config),
-        chosen=(config.report_args.samples, config.report_args.names),
-        up=initializer.up_axis(config),
-        run=run_of(config.pretrained_path),
-        folder=folder,
-        figures=config.save_figures,
-    )
 
 
 def extract(config, tuned, command):
@@ -178,17 +143,10 @@ def extract(config, tuned, command):
     model = initializer.build_model(config)
     load_weights(model, checkpoint, path)
     prefix = Path(config.save_inference_dir or path.parent) / path.stem
-    lines = export_program(
-        model,
-        prefix,
-        data_shape=initializer.data_shape(config),
-        record=export_record(config, path, initializer.skeleton_graph(config), initializer.class_names(config)),
-        open_engine=open_engine,
-        to=config.export_to,
-        softmax=config.export_softmax,
-        one_body=config.export_one_body,
-    )
-    for line in lines:
+    record = export_record(config, path, initializer.skeleton_graph(config), initializer.class_names(config))
+    made = {"data_shape": initializer.data_shape(config), "record": record, "open_engine": open_engine}
+    form = {"to": config.export_to, "softmax": config.export_softmax, "one_body": config.export_one_body}
+    for line in export_program(model, prefix, **made, **form):
         get_logger().info(line)
     recording = "FILE.npy" if config.data.graph else "FILE.skeleton"
     recognise = f"python infer.py --model_file {shlex.quote(str(prefix))} --data_file {recording}"
