@@ -6,16 +6,17 @@ alone decides that a file is wrong, and where. The quick way takes nothing that 
 """
 
 import math
-import os
 import re
-import stat
 from functools import cache
+from itertools import chain
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import simdjson
 
-from utils.errors import printable
+from utils.errors import UserError, printable
+from utils.files import read_bytes
 
 MAX_BODIES, NUM_BODIES, NUM_JOINTS, NUM_AXES = 4, 2, 25, 3
 MAX_FRAMES = 300  # the longest recording that a data set holds, and the frames of a sample
@@ -79,7 +80,10 @@ def read_skeleton(path, max_frames=MAX_FRAMES):
     A body's slot is its place within the frame; slots without a body are 0. `max_frames` None takes any length.
     Raises SkeletonError with line and reason if the file can't be read, is damaged or has more frames.
     """
-    data = _read_bytes(path, max_frames)
+    try:
+        data = read_bytes(path, max_frames * BYTES_PER_FRAME if max_frames else LONGEST_FILE)
+    except UserError as error:
+        raise SkeletonError(path, None, str(error).removeprefix(f"{Path(path)}: ")) from error
     try:
         return _parse_quickly(data, max_frames)
     except _DoubtError:
@@ -105,24 +109,6 @@ def layout(bodies, num_frames):
     sample = np.zeros((NUM_AXES, num_frames, NUM_JOINTS, len(bodies)), np.float32)
     sample[:, : bodies.shape[1]] = bodies.transpose(3, 1, 2, 0)
     return sample
-
-
-def _read_bytes(path, max_frames):
-    largest = LONGEST_FILE if max_frames is None else max_frames * BYTES_PER_FRAME
-    try:
-        with open(path, "rb", opener=_open_without_waiting) as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise SkeletonError(path, None, "is not a regular file")
-            if status.st_size > largest:
-                raise SkeletonError(path, None, f"has {status.st_size} bytes; no such file has more than {largest}")
-            return file.read(status.st_size)
-    except OSError as error:
-        raise SkeletonError(path, None, f"can't be read ({error.strerror})") from error
-
-
-def _open_without_waiting(path, flags):
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # a named pipe would wait for its writer for ever
 
 
 # ---------------------------------------------------------------- the quick way
@@ -221,11 +207,11 @@ def _parse_exactly(path, data, max_frames):
             lines.count("number of joints", NUM_JOINTS, NUM_JOINTS)
             for joint in range(NUM_JOINTS):
                 coordinates = lines.numbers(f"joint {joint + 1}", JOINT_FIELDS)[:NUM_AXES]
-                for value in coordinates:
-                    if abs(value) > FARTHEST:
-                        raise lines.error(f"joint {joint + 1} has a coordinate of {value:g} m")
+                if far := [value for value in coordinates if abs(value) > FARTHEST]:
+                    raise lines.error(f"joint {joint + 1} has a coordinate of {far[0]:g} m")
                 frames[-1][slot, joint] = coordinates
-    lines.finish()
+    if lines.next_fields():
+        raise lines.error("the file goes on after its last frame")
     return np.stack(frames, axis=1)
 
 
@@ -233,18 +219,17 @@ class _Lines:
     """The lines of a file that are not blank, one after the other, as numbers; errors know the line."""
 
     def __init__(self, path, data):
-        self.path, self.line = path, 0
-        self.rest = iter(data.split(b"\n"))
+        self.path, lines = path, data.split(b"\n")
+        filled = ((number, fields) for number, line in enumerate(lines, 1) if (fields := line.split()))
+        self.rest = chain(filled, [(len(lines), None)])
 
     def error(self, reason):
-        return SkeletonError(self.path, max(1, self.line), reason)
+        return SkeletonError(self.path, self.line, reason)
 
     def next_fields(self):
-        for line in self.rest:
-            self.line += 1
-            if fields := line.split():
-                return fields
-        return None
+        """Words of the next line, None at the end of the file."""
+        self.line, fields = next(self.rest)
+        return fields
 
     def numbers(self, what, count):
         """The `count` finite numbers of the next line."""
@@ -270,7 +255,3 @@ class _Lines:
             allowed = lowest if lowest == highest else f"{lowest} to {highest}"
             raise self.error(f"the {what} is {value:.15g}; allowed: {allowed}")
         return int(value)
-
-    def finish(self):
-        if self.next_fields() is not None:
-            raise self.error("the file goes on after its last frame")
