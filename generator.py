@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from dataset.ntu_feeder import HEADER_BYTES, write_header
+from dataset.ntu_feeder import HEADER_BYTES, split_paths, write_header
 from reader.ntu_reader import MAX_FRAMES, NUM_AXES, NUM_BODIES, NUM_JOINTS, SkeletonError, parse_name, read_sample
 from reader.splits import DATA_SETS, SPLITS, ignored_names
 from reader.transformer import view_normalise
@@ -32,8 +32,6 @@ from utils.process import cores
 
 SAMPLE_SHAPE = (NUM_AXES, MAX_FRAMES, NUM_JOINTS, NUM_BODIES)
 SAMPLE_BYTES = 4 * math.prod(SAMPLE_SHAPE)
-DATA_FILES = {split: f"{split}_data.npy" for split in SPLITS}
-LABEL_FILES = {split: f"{split}_label.pkl" for split in SPLITS}
 BATCH = 32  # files handed to a worker at a time
 
 
@@ -83,11 +81,13 @@ def generate(dataset, raw_folders, root_folder, transform, *, workers=None, prog
     raw = find_samples(dataset, raw_folders)
     if raw.duplicates:
         raise UserError(f"{raw.duplicates[0]}; {len(raw.duplicates)} such names in all: keep one file of each")
-    folder = (Path(root_folder) / ("transformed" if transform else "original") / dataset).resolve()
-    with replacing_folder(folder, (*DATA_FILES.values(), *LABEL_FILES.values())) as new:
-        summary = _write_data_set(raw, new, folder, skip_bad, partial(_read_all, transform, workers, progress))
+    files = {split: split_paths(root_folder, transform, dataset, split) for split in SPLITS}
+    folder = files["train"][0].parent.resolve()
+    files = {split: (folder / data.name, folder / labels.name) for split, (data, labels) in files.items()}
+    with replacing_folder(folder, {path.name for pair in files.values() for path in pair}) as new:
+        summary = _write_data_set(raw, new, files, skip_bad, partial(_read_all, transform, workers, progress))
     for split, count in summary.num_samples.items():
-        log(f"{split}: {count} samples, {folder / DATA_FILES[split]}")
+        log(f"{split}: {count} samples, {files[split][0]}")
     log(f"Left out: {summary.num_ignored} named in reader/ignore.txt, {summary.num_other} of other setups")
     log(f"Left out: {len(summary.skipped)} bad files" + f", see {folder}_bad_files.txt" * bool(summary.skipped))
     log(f"Samples without any skeleton, all zero: {len(summary.no_skeleton)} {' '.join(summary.no_skeleton)}".rstrip())
@@ -218,13 +218,14 @@ def _read(sample, transform, paths):
 # ---------------------------------------------------------------- the files of a data set
 
 
-def _write_data_set(raw, new, folder, skip_bad, read_all):
-    """Fill the folder `new`, which is to become `folder`; returns the Summary."""
+def _write_data_set(raw, new, files, skip_bad, read_all):
+    """Fill the folder `new`, which is to become that of `files` {split: (data, labels)}; returns the Summary."""
+    folder = files["train"][0].parent
     _refuse_empty(raw.samples, folder)
     needed, free = sum(map(len, raw.samples.values())) * SAMPLE_BYTES, shutil.disk_usage(new).free
     if free < needed:
         raise UserError(f"{folder}: needs {needed / 1e9:.2f} GB of free disk space, there are {free / 1e9:.2f}")
-    paths = {split: new / DATA_FILES[split] for split in SPLITS}
+    paths = {split: new / data.name for split, (data, _) in files.items()}
     for split, path in paths.items():
         _make_data_file(path, len(raw.samples[split]))
     samples, bad = read_all(raw, paths), raw.bad
@@ -240,7 +241,7 @@ def _write_data_set(raw, new, folder, skip_bad, read_all):
     for split in SPLITS:
         _keep_rows(paths[split], [sample.row for sample in good[split]])
         columns = zip(*((os.path.basename(s.path), s.label, s.num_frames) for s in good[split]), strict=True)
-        (new / LABEL_FILES[split]).write_bytes(pickle.dumps(tuple(map(list, columns)), protocol=4))
+        (new / files[split][1].name).write_bytes(pickle.dumps(tuple(map(list, columns)), protocol=4))
     for path in new.iterdir():
         with open(path, "rb+") as file:
             os.fsync(file.fileno())
@@ -260,16 +261,11 @@ def _offset(row):
     return HEADER_BYTES + row * SAMPLE_BYTES
 
 
-def _set_rows(file, count):
-    """Give an open `.npy` file the header and the length of so many samples."""
-    write_header(file, (count, *SAMPLE_SHAPE))
-    file.truncate(_offset(count))
-
-
 def _make_data_file(path, num_rows):
     """A `.npy` file of zeros whose room on the disk is taken from the start, where the system can do that."""
     with open(path, "wb") as file:
-        _set_rows(file, num_rows)
+        write_header(file, (num_rows, *SAMPLE_SHAPE))
+        file.truncate(_offset(num_rows))
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(file.fileno(), 0, _offset(num_rows))
 
@@ -283,4 +279,5 @@ def _keep_rows(path, rows):
                 sample = file.read(SAMPLE_BYTES)
                 file.seek(_offset(row))
                 file.write(sample)
-        _set_rows(file, len(rows))
+        write_header(file, (len(rows), *SAMPLE_SHAPE))
+        file.truncate(_offset(len(rows)))
