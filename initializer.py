@@ -1,10 +1,8 @@
 """From a configuration to objects: data, network, schedule, optimizer. Nothing is built that the job does not need."""
 
-import random
 from contextlib import suppress
 from pathlib import Path
 
-import numpy as np
 import paddle
 import yaml
 from paddle.distributed import get_rank, get_world_size
@@ -33,13 +31,6 @@ DEBUG_SAMPLES = 300
 RECIPE_BATCH = 16  # samples a step that the learning rates of the recipe are for
 
 
-def seed_everything(seed):
-    """Seed Python, NumPy and Paddle."""
-    random.seed(seed)
-    np.random.seed(seed % 2**32)
-    paddle.seed(seed)
-
-
 def skeleton_graph(config):
     """The Graph of a configuration's skeleton: what feeder, network and export are made for."""
     skeleton = config.data.graph
@@ -51,11 +42,6 @@ def class_names(config):
     if config.dataset in DATA_SETS:
         return action_names(DATA_SETS[config.dataset].num_classes)
     return read_names(config.data.class_names)
-
-
-def num_classes(config):
-    """Number of action classes of a configuration's data set."""
-    return len(class_names(config))
 
 
 def data_shape(config):
@@ -70,7 +56,7 @@ def build_feeder(config, split):
     paths = split_paths(data.root_folder, data.transform, config.dataset, split)
     sizes = {key: getattr(data, key) for key in ("num_frame", "num_channel", "num_person", "inputs")}
     limit = DEBUG_SAMPLES if config.debug else None
-    feeder = NTUFeeder(*paths, graph=skeleton_graph(config), num_classes=num_classes(config), limit=limit, **sizes)
+    feeder = NTUFeeder(*paths, graph=skeleton_graph(config), num_classes=len(class_names(config)), limit=limit, **sizes)
     if config.dataset in DATA_SETS:
         check_split(feeder.names, paths[1], config.dataset, split)
     return feeder
@@ -85,10 +71,8 @@ def check_split(names, path, dataset, split):
             if not rules.holds(sample) or rules.is_train(sample) != (split == "train"):
                 wrong.append(name)
     if wrong:
-        raise UserError(
-            f"{path}: {len(wrong)} of {len(names)} samples do not belong to the {split} split of {dataset}, as {wrong[0]}; "
-            "the files of two splits or data sets are mixed up: generate them again (-gd)"
-        )
+        found = f"{len(wrong)} of {len(names)} samples do not belong to the {split} split of {dataset}, as {wrong[0]}"
+        raise UserError(f"{path}: {found}; two splits or data sets are mixed up: generate them again (-gd)")
 
 
 def build_loader(config, feeder, *, train):
@@ -97,19 +81,17 @@ def build_loader(config, feeder, *, train):
     size = config.data.train_batch_size if train else config.data.eval_batch_size
     batches = EpochBatches(len(feeder), size, shuffle=train, seed=config.seed, rank=rank, world=world)
     if train and batches.steps < config.accumulate:
-        raise UserError(
-            f"train_batch_size {size} x accumulate {config.accumulate} on {world} device(s): more than the {len(feeder)} "
-            "training samples"
-        )
+        step = f"train_batch_size {size} x accumulate {config.accumulate} on {world} device(s)"
+        raise UserError(f"{step}: more than the {len(feeder)} training samples")
     return Loader(feeder, batches, config.workers)
 
 
 def build_model(config):
     """The network of a configuration, seeded; raises UserError where its sizes do not fit."""
-    seed_everything(config.seed)
+    paddle.seed(config.seed)
     graph = skeleton_graph(config)
     try:
-        sizes = data_shape(config), num_classes(config), graph.adjacency(), graph.part_of_joint
+        sizes = data_shape(config), len(class_names(config)), graph.adjacency(), graph.part_of_joint
         return EfficientGCN(*sizes, model_type=config.model_type, **dict(config.model_args))
     except ValueError as error:
         raise UserError(f"config {config.config}: {error}") from error
@@ -167,7 +149,7 @@ def log_setup(config, feeder, model):
     log(f"Dataset: {config.dataset}, {'debug: ' if config.debug else ''}{len(feeder)} samples")
     log(f"Batch size: train-{data.train_batch_size}, eval-{data.eval_batch_size}")
     log(f"Data shape (branch, channel, frame, joint, person): {list(feeder.sample_shape)}")
-    log(f"Number of action classes: {num_classes(config)}")
+    log(f"Number of action classes: {len(class_names(config))}")
     log(f"Model: {config.model_type} {config.plain()['model_args']}, built (channels, stride, depth): {model.blocks}")
     log(f"LR_Scheduler: {config.lr_scheduler} {config.schedule.model_dump()}")
     log(f"Optimizer: {config.optimizer} {getattr(config.optimizer_args, config.optimizer).model_dump()}")
