@@ -1,8 +1,10 @@
 """From a configuration to objects: data, network, schedule, optimizer. Nothing is built that the job does not need."""
 
+import random
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import paddle
 import yaml
 from paddle.distributed import get_rank, get_world_size
@@ -29,6 +31,13 @@ from utils.process import threads, versions
 
 DEBUG_SAMPLES = 300
 RECIPE_BATCH = 16  # samples a step that the learning rates of the recipe are for
+
+
+def seed_everything(seed):
+    """Seed Python, NumPy and Paddle."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    paddle.seed(seed)
 
 
 def skeleton_graph(config):
@@ -88,7 +97,7 @@ def build_loader(config, feeder, *, train):
 
 def build_model(config):
     """The network of a configuration, seeded; raises UserError where its sizes do not fit."""
-    paddle.seed(config.seed)
+    seed_everything(config.seed)
     graph = skeleton_graph(config)
     try:
         sizes = data_shape(config), len(class_names(config)), graph.adjacency(), graph.part_of_joint

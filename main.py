@@ -121,12 +121,33 @@ def evaluate(config, tuned, command):
         get_logger().info(f"Scores of every sample: {folder / 'scores.npz'}")
         places, jobs = {"log": folder / "log.txt", "scores": folder / "scores.npz"}, ["-v", "-ex"]
         if config.visualize or config.report or config.save_figures:
-            from evaluation.report import write_report
-
-            places |= write_report(config, model, feeder, scores, initializer.class_names(config), folder)
+            places |= report(config, model, feeder, scores, folder)
             jobs = ["-ex"]
         print(closing_block("Evaluated", places, next_jobs(command, config.pretrained_path, *jobs)))
     return 0
+
+
+def report(config, model, feeder, scores, folder):
+    """-v: write the report, and the pictures where they are asked for; returns {what: path}."""
+    import initializer
+    from evaluation.report import write_report
+    from training.checkpoint import run_of
+
+    settings, up = config.report_args, config.report_args.up
+    if up == "auto":
+        up = "z" if config.data.transform else "-y" if config.data.num_channel == 2 else "y"
+    return write_report(
+        model,
+        feeder,
+        scores,
+        initializer.class_names(config),
+        about={"network": config.model_type, "data set": config.dataset, "checkpoint": config.pretrained_path},
+        chosen=(settings.samples, settings.names),
+        up=up,
+        run=run_of(config.pretrained_path),
+        folder=folder,
+        figures=config.save_figures,
+    )
 
 
 def extract(config, tuned, command):

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from training.checkpoint import run_of
 from utils.errors import UserError, printable
 from utils.files import replacing
 from utils.process import versions
@@ -143,28 +142,20 @@ def write_page(path, data):
         temporary.write_text(page, encoding="utf-8")
 
 
-def write_report(config, model, feeder, scores, classes, folder):
-    """Write the report of a configuration's evaluation, and the pictures where it asks for them; returns {what: path}.
+def write_report(model, feeder, scores, classes, *, about, chosen, up, run, folder, figures=None):
+    """Write the report of an evaluation, and the pictures where a folder `figures` is given; returns {what: path}.
 
-    The page goes to the run folder of the checkpoint, or to the job's own, `folder`, where there is none.
+    `about`: {what: text} on network, data set and checkpoint (its path); `chosen`: what `choose_samples` takes; `up`: the axis
+    that points up (see viewer_axes). The page goes to the checkpoint's run folder `run`, or where it has none, to `folder`.
     """
-    wanted, up = config.report_args, config.report_args.up
-    if up == "auto":
-        up = "z" if config.data.transform else "-y" if config.data.num_channel == 2 else "y"
-    chosen = choose_samples(scores, wanted.samples, wanted.names)
-    samples = [sample_saliency(model, feeder, index, classes, up) for index in chosen]
-    about = {
-        "network": config.model_type,
-        "data set": f"{config.dataset}, {len(scores.labels)} samples of its eval split",
-        "checkpoint": printable(config.pretrained_path),
-        "made with": versions(),
-    }
-    title, run = f"{config.model_type} on {config.dataset}", run_of(config.pretrained_path)
+    samples = [sample_saliency(model, feeder, index, classes, up) for index in choose_samples(scores, *chosen)]
+    title, page = f"{about['network']} on {about['data set']}", (run or folder) / f"report_{Path(about['checkpoint']).stem}.html"
+    about = {what: printable(text) for what, text in about.items()} | {"samples": f"{len(scores.labels)} of its eval split"}
+    about |= {"made with": versions()}
     data = gather(scores, samples, title=title, classes=classes, graph=feeder.graph, run=run, about=about)
-    page = (run or folder) / f"report_{Path(config.pretrained_path).stem}.html"
     write_page(page, data)
-    if not config.save_figures:
+    if not figures:
         return {"report": page}
     from .figures import save_figures
 
-    return {"report": page, "figures": save_figures(Path(config.save_figures), data, samples, classes, feeder.graph)}
+    return {"report": page, "figures": save_figures(Path(figures), data, samples, classes, feeder.graph)}

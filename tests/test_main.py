@@ -19,8 +19,8 @@ from evaluation.scores import Scores
 from tests.helpers.places import GOLDEN, ROOT, environment
 from tests.helpers.small import prepare_run
 from training import device
+from utils.command import run_command
 from utils.errors import UserError
-from utils.process import run_command
 
 
 def command(*argv, cwd=ROOT):

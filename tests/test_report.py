@@ -10,8 +10,6 @@ from importlib import import_module
 import numpy as np
 import pytest
 
-from dataset.graph import NTU
-from evaluation.figures import save_figures
 from evaluation.report import MISSING, choose_samples, describe_sample, read_curves, write_page
 from evaluation.scores import Scores, top_confusions
 from tests.helpers.pages import make_data, make_look, make_scores
