@@ -95,7 +95,7 @@ def test_a_missing_package_is_one_line(tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"needs the package plotly .*pip install '.\[report\]'"):
         write_page(tmp_path / "r.html", data)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    monkeypatch.delitem(sys.modules, "evaluation.figures")
+    monkeypatch.delitem(sys.modules, "evaluation.figures", raising=False)
     with pytest.raises(UserError, match="needs the package matplotlib"):
         import_module("evaluation.figures")
     assert not list(tmp_path.iterdir())
