@@ -25,8 +25,6 @@ from pathlib import Path
 import numpy as np
 
 from dataset.actions import action_names
-from dataset.features import branch_features
-from dataset.graph import Graph
 from evaluation.scores import softmax
 from inference.engines import Program
 from reader.recordings import read_samples
@@ -68,8 +66,6 @@ class Recognizer:
         self.program = Program(path, engine, **options)
         self.top_k, self.batch_size = top_k, max(batch_size, self.program.shape[0])
         self.settings = self.program.preprocessing
-        tree = self.settings.graph
-        self.graph = Graph(tree.name, (), tuple(tree.parents), {}, tree.centre)
         self.empty_body = None
 
     def predict(self, source, window=None, stride=None):
@@ -90,8 +86,8 @@ class Recognizer:
             yield batch, self.name_actions(batch, self.logits(*self.prepare(batch)))
 
     def prepare(self, batch):
-        """(features of the bodies to compute, which bodies (N, M) these are; None: the program takes all bodies at once)."""
-        C, V, M = self.program.shape[2] // 2, *self.program.shape[4:]
+        """(the program's input for the bodies to compute, which bodies (N, M) these are; None: it takes all bodies at once)."""
+        C, V, M = self.program.num_channel, self.program.num_joints, self.program.num_bodies
         x = np.zeros((len(batch), C, self.settings.num_frame, V, batch[0].coordinates.shape[-1]), "float32")
         for row, sample in zip(x, batch, strict=True):
             frames = sample.coordinates[:, : self.settings.num_frame]
@@ -102,29 +98,29 @@ class Recognizer:
                 raise UserError(f"{sample.name}: holds values that are not finite")
             row[:, : frames.shape[1]] = frames
         if x.shape[-1] == M:
-            return self.features(x), None
+            return self.arrange(x), None
         x = np.moveaxis(x, -1, 1)  # (N, M, C, T, V)
         present = x.any(axis=(2, 3, 4))
-        return self.features(x[present][..., None]), present
+        return self.arrange(x[present][..., None]), present
 
-    def features(self, coordinates):
-        """(N, I, C, T, V, M) of coordinates (N, C, T, V, M)."""
-        return branch_features(coordinates, self.graph, self.settings.inputs)
+    def arrange(self, coordinates):
+        """The program's input: coordinates (N, C, T, V, M) themselves, or their features (N, I, 2C, T, V, M)."""
+        return coordinates if self.program.takes_coordinates else self.settings.features(coordinates)
 
-    def logits(self, features, present):
+    def logits(self, x, present):
         """Logits (N, classes) of what `prepare` returned.
 
         The classifier is linear, so that a sample's logits are the mean of its bodies': a one-body program computes every
         body that is there, and the body that is not only once.
         """
         if present is None:
-            return self.program(features)
+            return self.program(x)
         if self.empty_body is None:
-            nobody = np.zeros((1, self.program.shape[2] // 2, *self.program.shape[3:]), "float32")
-            self.empty_body = self.program(self.features(nobody))[0]
+            nobody = np.zeros((1, self.program.num_channel, *self.program.shape[-3:]), "float32")
+            self.empty_body = self.program(self.arrange(nobody))[0]
         logits = np.tile(self.empty_body, (*present.shape, 1))
-        if len(features):
-            logits[present] = self.program(features)
+        if len(x):
+            logits[present] = self.program(x)
         return logits.mean(axis=1)
 
     def name_actions(self, batch, logits):

@@ -106,9 +106,9 @@ def build_model(config):
         raise UserError(f"config {config.config}: {error}") from error
 
 
-def build_runner(model):
-    """What runs the network on batches: on a CPU in parts, on all threads that it may use."""
-    return Runner(model) if on_gpu() else ThreadedRunner(model, threads())
+def build_runner(model, all_frames=False):
+    """What runs the network on batches: on a CPU in groups, on all threads that it may use."""
+    return Runner(model, all_frames) if on_gpu() else ThreadedRunner(model, threads(), all_frames)
 
 
 def build_schedule(config, steps_per_epoch):

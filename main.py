@@ -72,7 +72,7 @@ def train(config, tuned, command):
     resume_with = f"the same command and -r: {command} -r -pp {shlex.quote(str(folder / 'last.pdparams'))}"
     bar = not config.no_progress_bar and watched()
     output = Output(folder, recorder, config.checkpoint_minutes, bar, resume_with)
-    trainer = Trainer(initializer.build_runner(model), data, recipe, output)
+    trainer = Trainer(initializer.build_runner(model, config.all_frames), data, recipe, output)
     trainer.resume(state)
 
     initializer.log_setup(config, feeders[0], model)
@@ -114,7 +114,7 @@ def evaluate(config, tuned, command):
     get_logger().info(f"Evaluating {config.pretrained_path} ...")
     loader = initializer.build_loader(config, feeder, train=False)
     bar = not config.no_progress_bar and watched()
-    scores, seconds = processor.evaluate(initializer.build_runner(model), loader, bar=bar)
+    scores, seconds = processor.evaluate(initializer.build_runner(model, config.all_frames), loader, bar=bar)
     processor.log_scores(scores, seconds, paddle.distributed.get_world_size())
     if paddle.distributed.get_rank() == 0:
         scores.save(folder / "scores.npz")
@@ -157,6 +157,7 @@ def extract(config, tuned, command):
     from export.record import export_record
     from inference.engines import open_engine
     from training.checkpoint import load_weights, read_checkpoint
+    from training.device import on_gpu
 
     path = Path(config.pretrained_path)
     checkpoint = read_checkpoint(path)
@@ -167,6 +168,7 @@ def extract(config, tuned, command):
     record = export_record(config, path, initializer.skeleton_graph(config), initializer.class_names(config))
     made = {"data_shape": initializer.data_shape(config), "record": record, "open_engine": open_engine}
     form = {"to": config.export_to, "softmax": config.export_softmax, "one_body": config.export_one_body}
+    form |= {"coordinates": config.export_coordinates, "device": config.export_device or ("gpu" if on_gpu() else "cpu")}
     for line in export_program(model, prefix, **made, **form):
         get_logger().info(line)
     recording = "FILE.npy" if config.data.graph else "FILE.skeleton"

@@ -13,11 +13,12 @@ from paddle import nn
 from model.attentions import SpatioTemporalJointAttention
 from model.layers import average
 
-from .folded import DeployedGCN, constant, convolution, graph_constants, offset
+from .constants import constant, convolution, graph_constants, offset
+from .folded import FoldedGCN
 
 
-class JointMajorGCN(DeployedGCN):
-    """See DeployedGCN."""
+class JointMajorGCN(FoldedGCN):
+    """See FoldedGCN."""
 
     make_conv = staticmethod(convolution)
 
@@ -29,14 +30,13 @@ class JointMajorGCN(DeployedGCN):
         return (JointMajorSTJoint if stja else JointMajorAttention)(layer, self.num_joints)
 
     def arrange(self, x):
-        """(N, I, C, T, V, M) -> (I, N*M*V, C, 1, T)."""
-        I, C, T = x.shape[1:4]
-        return x.transpose([1, 0, 5, 4, 2, 3]).reshape([I, -1, C, 1, T])
+        """(N, C, T, V, M) -> (N*M*V, C, 1, T)."""
+        return x.transpose([0, 4, 3, 1, 2]).reshape([-1, 1, x.shape[1], 1, 0]).squeeze(1)
 
-    def pool(self, x, M):
-        """(N*M*V, C, 1, T) -> means over bodies, joints and frames (N, C)."""
-        joints, C, T = M * self.num_joints, x.shape[1], x.shape[3]
-        x = paddle.matmul(x.reshape([-1, joints * C, T]), average(T)).reshape([-1, joints, C])
+    def pool(self, x, weights):
+        """(N*M*V, C, 1, T) -> means over bodies, joints and, by `weights`, frames (N, C)."""
+        joints, C = self.num_bodies * self.num_joints, x.shape[1]
+        x = paddle.matmul(x.reshape([-1, joints * C, 1, 0]), weights).reshape([-1, joints, C])
         return paddle.matmul(x, average(joints), transpose_x=True).flatten(1)
 
 
@@ -69,21 +69,22 @@ class JointMajorGraphLayer(nn.Layer):
         self.offset = offset(shift)
 
     def forward(self, x):
-        V, (in_channels, out_channels, far), T = self.num_joints, self.sizes, x.shape[3]
+        V, (in_channels, out_channels, far) = self.num_joints, self.sizes
+        x = x.reshape([-1, V * in_channels, 1, 0])
         if self.aggregate_first:
-            x = paddle.matmul(self.A, x.reshape([-1, V, in_channels * T]))
-            return self.finish(self.own_part(x.reshape([-1, V * (far + 1) * in_channels, 1, T])))
-        y = self.own_part(x.reshape([-1, V * in_channels, 1, T]))
+            x = paddle.matmul(self.A, x.reshape([0, V, -1]))
+            return self.finish(self.own_part(x.reshape([0, V * (far + 1) * in_channels, 1, -1])))
+        y = self.own_part(x)
         if far:
-            hops = F.conv2d(x, self.weight).reshape([-1, V * far, out_channels * T])
-            y = y + paddle.matmul(self.A, hops).reshape([-1, V * out_channels, 1, T])
+            hops = F.conv2d(x.reshape([-1, in_channels, 1, 0]), self.weight).reshape([-1, V * far * out_channels, 1, 0])
+            y = y + paddle.matmul(self.A, hops.reshape([0, V * far, -1])).reshape([0, V * out_channels, 1, -1])
         return self.finish(y)
 
     def own_part(self, x):
         return self.offset(F.conv2d(x, self.own, groups=self.num_joints))
 
     def finish(self, y):
-        return self.act(y.reshape([-1, self.sizes[1], 1, y.shape[3]]))
+        return self.act(y.reshape([-1, self.sizes[1], 1, 0]))
 
 
 class JointMajorAttention(nn.Layer):
@@ -94,9 +95,9 @@ class JointMajorAttention(nn.Layer):
         self.att, self.bn, self.act, self.num_joints = layer.att, layer.bn, layer.act, num_joints
 
     def forward(self, x):
-        C, T = x.shape[1], x.shape[3]
-        weighted = self.weigh(x.reshape([-1, self.num_joints, C, T]))
-        return self.act(self.bn(weighted.reshape([-1, C, 1, T])) + x)
+        C = x.shape[1]
+        weighted = self.weigh(x.reshape([-1, self.num_joints, C, 0]))
+        return self.act(self.bn(weighted.reshape([-1, C, 1, 0])) + x)
 
     def weigh(self, x):
         """x * attention, both (N*M, V, C, T)."""
@@ -107,11 +108,11 @@ class JointMajorSTJoint(JointMajorAttention):
     """The same for ST-Joint, its means and its outer product written for the joint-major form."""
 
     def weigh(self, x):
-        V, C, T = x.shape[1:]
-        over_joints = paddle.matmul(average(V).t(), x.reshape([-1, V, C * T])).reshape([-1, C, T, 1])
-        over_time = paddle.matmul(x, average(T)).transpose([0, 2, 1, 3])  # (N*M, C, V, 1)
+        V, C = x.shape[1:3]
+        over_joints = paddle.matmul(average(V).t(), x.reshape([0, V, -1])).reshape([0, C, -1, 1])
+        over_time = paddle.matmul(x, self.att.frames.weights[self.att.stride]).transpose([0, 2, 1, 3])  # (N*M, C, V, 1)
         squeezed = F.hardswish(self.att.fcn(paddle.concat([over_joints, over_time], axis=2)))
-        frames, joints = paddle.split(squeezed, [T, V], axis=2)
-        frames = F.sigmoid(self.att.conv_t(frames)).reshape([-1, 1, C * T])
+        frames, joints = squeezed[:, :, :-V], squeezed[:, :, -V:]
+        frames = F.sigmoid(self.att.conv_t(frames)).reshape([0, 1, -1])
         frames = paddle.matmul(paddle.ones([V, 1]), frames)  # repeats them: broadcasting takes ten times as long
-        return x * F.sigmoid(self.att.conv_v(joints)).transpose([0, 2, 1, 3]) * frames.reshape([-1, V, C, T])
+        return x * F.sigmoid(self.att.conv_v(joints)).transpose([0, 2, 1, 3]) * frames.reshape([0, V, C, -1])

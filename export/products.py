@@ -5,6 +5,8 @@ channel by channel; a product takes the tensors as they lie. Other operations ru
 possible. Tensors are (N*M, C, V, T), frames innermost.
 """
 
+import math
+
 import numpy as np
 import paddle
 import paddle.nn.functional as F
@@ -13,22 +15,25 @@ from paddle import nn
 from model.attentions import SpatioTemporalJointAttention
 from model.layers import average
 
-from .folded import DeployedGCN, affine, constant, convolution, graph_constants, offset
+from .constants import affine, constant, convolution, graph_constants, offset
+from .folded import FoldedGCN
 
 TILE = 16  # frames that a product in the place of a depthwise convolution takes at a time
 
 
-class ProductGCN(DeployedGCN):
-    """See DeployedGCN."""
+class ProductGCN(FoldedGCN):
+    """See FoldedGCN."""
 
     def make_conv(self, weight, stride, groups):
         """A layer equal to `convolution` of the array `weight` (C', C / groups, window): products, where these serve."""
         out_channels, in_channels, window = weight.shape
-        if in_channels == 1 and out_channels == groups and window <= TILE and stride <= TILE:
-            return BandProducts(weight[:, 0], stride)
-        if groups == 1 and stride <= TILE:
-            return TapProducts(weight, stride)
-        return convolution(weight, stride, groups)
+        tile, frames = TILE // stride * stride, -(-self.num_frame // self.stride)
+        depthwise = in_channels == 1 and out_channels == groups and window <= TILE
+        if stride > TILE or not (depthwise or groups == 1):
+            return convolution(weight, stride, groups)
+        if depthwise or stride > 1:
+            self.frames_step = math.lcm(self.frames_step, tile * self.stride)
+        return BandProducts(weight[:, 0], stride, frames) if depthwise else TapProducts(weight, stride, frames)
 
     def graph_layer(self, layer):
         return ProductGraphLayer(layer)
@@ -38,14 +43,15 @@ class ProductGCN(DeployedGCN):
         return (ProductSTJoint if stja else ProductAttention)(layer)
 
     def arrange(self, x):
-        """(N, I, C, T, V, M) -> (I, N*M, C, V, T)."""
-        I, C, T, V = x.shape[1:5]
-        return x.transpose([1, 0, 5, 2, 4, 3]).reshape([I, -1, C, V, T])
+        """(N, C, T, V, M) -> (N*M, C, V, T)."""
+        C, _, V = x.shape[1:4]
+        return x.transpose([0, 4, 1, 3, 2]).reshape([-1, 1, C, V, 0]).squeeze(1)
 
-    def pool(self, x, M):
-        """(N*M, C, V, T) -> means over bodies, joints and frames (N, C)."""
-        C, V, T = x.shape[1:]
-        x = paddle.matmul(x.reshape([-1, C, V * T]), average(V * T)).reshape([-1, M, C])
+    def pool(self, x, weights):
+        """(N*M, C, V, T) -> means over bodies, joints and, by `weights`, frames (N, C)."""
+        M, C, V = self.num_bodies, *x.shape[1:3]
+        x = paddle.matmul(x, weights).reshape([-1, C, V])
+        x = paddle.matmul(x, average(V)).reshape([-1, M, C])
         return paddle.matmul(x, average(M), transpose_x=True).flatten(1)
 
 
@@ -54,7 +60,7 @@ class ProductGCN(DeployedGCN):
 
 def padded(x, *frames):
     """x with that many zeros before its first frame and after its last one; F.pad takes ten times as long."""
-    before, after = ([paddle.zeros([*x.shape[:3], n])] if n else [] for n in frames)
+    before, after = ([paddle.zeros_like(x[:, :, :, :1]).expand([-1, -1, -1, n])] if n else [] for n in frames)
     return paddle.concat([*before, x, *after], axis=3) if before or after else x
 
 
@@ -63,59 +69,62 @@ class TapProducts(nn.Layer):
 
     bias = None  # asked for as a Conv2D's is
 
-    def __init__(self, weight, stride):
+    def __init__(self, weight, stride, frames):
         super().__init__()
         self.window = weight.shape[2]
-        self.pick = BandProducts(np.ones((weight.shape[1], 1)), stride) if stride > 1 else nn.Identity()
+        self.pick = BandProducts(np.ones((weight.shape[1], 1)), stride, frames) if stride > 1 else nn.Identity()
         for tap in range(self.window):
             constant(self, f"tap_{tap}", weight[:, :, tap])
 
     def forward(self, x):
-        T, half = x.shape[3], self.window // 2
+        half = self.window // 2
         y = self._product(half, x)
         x = padded(x, half, half)
         for tap in range(self.window):
             if tap != half:
-                y = y + self._product(tap, x[:, :, :, tap : tap + T])
+                y = y + self._product(tap, x[:, :, :, tap : (tap - 2 * half) or None])
         return y
 
     def _product(self, tap, x):
         x = self.pick(x)
-        y = paddle.matmul(getattr(self, f"tap_{tap}"), x.flatten(2))
-        return y.reshape([-1, y.shape[1], *x.shape[2:]])
+        y = paddle.matmul(getattr(self, f"tap_{tap}"), x.reshape([0, 0, -1]))
+        return y.reshape([0, 0, x.shape[2], -1])
 
 
 class BandProducts(nn.Layer):
     """A depthwise convolution: per channel, tiles of frames times the band matrix that holds the `weight` (C, window).
 
-    What outputs of a tile take from the next tile is a second product, with what of the band reaches over there.
+    What outputs of a tile take from the next tile is a second product, with what of the band reaches over there. The number of
+    frames may be `frames` or that less a multiple of the tile.
     """
 
     bias = None  # asked for as a Conv2D's is
 
-    def __init__(self, weight, stride):
+    def __init__(self, weight, stride, frames):
         super().__init__()
-        self.tile, self.stride, self.half = TILE // stride * stride, stride, weight.shape[1] // 2
+        self.tile, half = TILE // stride * stride, weight.shape[1] // 2
+        missing = -frames % self.tile
+        self.drop = (frames + missing) // stride - -(-frames // stride)
         band = np.zeros((len(weight), 2 * self.tile, self.tile // stride))
         for frame in range(band.shape[2]):
             band[:, frame * stride : frame * stride + weight.shape[1], frame] = weight
         constant(self, "band", band[:, : self.tile])
         self.over = weight.shape[1] > 1
+        self.padding = half, missing + self.over * self.tile - half
         if self.over:
             constant(self, "rest", band[:, self.tile :])
 
     def forward(self, x):
-        C, V, T = x.shape[1:]
-        tiles = -(-T // self.tile)
-        shape = [-1, C, V * tiles, self.tile]
-        x = padded(x, self.half, (tiles + self.over) * self.tile - T - self.half)
+        C, V = x.shape[1:3]
+        shape = [0, C, -1, self.tile]
+        x = padded(x, *self.padding)
         if self.over:
             here, there = x[:, :, :, : -self.tile], x[:, :, :, self.tile :]
             y = paddle.matmul(here.reshape(shape), self.band) + paddle.matmul(there.reshape(shape), self.rest)
         else:
             y = paddle.matmul(x.reshape(shape), self.band)
-        y, frames = y.reshape([-1, C, V, tiles * self.tile // self.stride]), -(-T // self.stride)
-        return y if y.shape[3] == frames else y[:, :, :, :frames]
+        y = y.reshape([0, C, V, -1])
+        return y[:, :, :, : -self.drop] if self.drop else y
 
 
 # ---------------------------------------------------------------- layers over joints, (N, C, V, T) -> (N, C', V, T)
@@ -143,12 +152,13 @@ class ProductGraphLayer(nn.Layer):
         self.offset = offset(shift.T)  # (C', V)
 
     def forward(self, x):
-        C, V, T = x.shape[1:]
+        C, V = x.shape[1:3]
         if self.joints_first:
-            x = paddle.matmul(self.weight, paddle.matmul(self.A, x).reshape([-1, C * self.hops, V * T]))
+            x = paddle.matmul(self.weight, paddle.matmul(self.A, x).reshape([0, C * self.hops, -1]))
         else:
-            x = paddle.matmul(self.A, paddle.matmul(self.weight, x.flatten(2)).reshape([-1, self.channels, self.hops * V, T]))
-        return self.act(self.offset(x.reshape([-1, self.channels * V, 1, T]))).reshape([-1, self.channels, V, T])
+            hops = paddle.matmul(self.weight, x.reshape([0, 0, -1])).reshape([0, self.channels, self.hops * V, -1])
+            x = paddle.matmul(self.A, hops)
+        return self.act(self.offset(x.reshape([0, self.channels * V, 1, -1]))).reshape([0, self.channels, V, -1])
 
 
 class ProductAttention(nn.Layer):
@@ -173,13 +183,14 @@ class ProductSTJoint(nn.Layer):
         self.offset = offset(shift)
 
     def forward(self, x):
-        V, T = x.shape[2:]
+        V = x.shape[2]
         over_joints = paddle.matmul(average(V).t(), x)  # (N*M, C, 1, T)
-        over_time = paddle.matmul(x, average(T)).transpose([0, 1, 3, 2])  # (N*M, C, 1, V)
+        weights = self.att.frames.weights[self.att.stride]
+        over_time = paddle.matmul(x, weights).transpose([0, 1, 3, 2])  # (N*M, C, 1, V)
         squeezed = F.hardswish(self.att.fcn(paddle.concat([over_joints, over_time], axis=3)))
-        frames, joints = paddle.split(squeezed, [T, V], axis=3)
+        frames, joints = squeezed[:, :, :, :-V], squeezed[:, :, :, -V:]
         frames = F.sigmoid(self.att.conv_t(frames))
         joints = F.sigmoid(self.att.conv_v(joints)).transpose([0, 1, 3, 2]) * self.scale  # (N*M, C, V, 1)
-        frames = paddle.concat([frames, paddle.ones(frames.shape)], axis=2)
-        joints = paddle.concat([joints, paddle.ones(joints.shape)], axis=3)
+        frames = paddle.concat([frames, paddle.ones_like(frames)], axis=2)
+        joints = paddle.concat([joints, paddle.ones_like(joints)], axis=3)
         return self.act(self.offset(x * paddle.matmul(joints, frames)))

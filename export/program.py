@@ -5,7 +5,6 @@ import shutil
 import tempfile
 from pathlib import Path
 
-import numpy as np
 import paddle
 import yaml
 
@@ -15,22 +14,29 @@ from utils.files import replacing_together, sha256
 
 from .joint_major import JointMajorGCN
 from .products import ProductGCN
+from .proof import describe, prove
+from .record import Preprocessing
+from .trained import TrainedGCN
 
-LARGEST_DIFFERENCE = 1e-3  # of logits, relative to the largest
-BATCHES = (1, 2, 5)
 OUTPUTS = ["logits", "probabilities"]
 TRITON_BATCH = 16
+PADDLE_FORMS = {"cpu": ProductGCN, "gpu": TrainedGCN}  # by what is to run the program well; each runs on both
+LICENCE = "code: Apache-2.0; weights: as their author says"
 PADDLE_FILES = (".json", ".pdmodel", ".pdiparams", ".pdiparams.info")  # of Paddle 3 and 2
 HEADER = "# What this export takes, where it comes from, and which engines gave the network's logits (read by infer.py)\n"
 
 
-def export_program(model, prefix, *, data_shape, record, open_engine, to="paddle", softmax=False, one_body=False):
+def export_program(
+    model, prefix, *, data_shape, record, open_engine, to="paddle", softmax=False, one_body=False, coordinates=False, device="cpu"
+):
     """Write `model` as a program PREFIX.* with its record PREFIX.yaml; returns lines that say what was made and measured.
 
     `data_shape` is a sample's (I, C, T, V, M). With `one_body` the program takes M = 1, and a sample's logits are the mean
     over its bodies. `to`: paddle (PREFIX.json or .pdmodel, and .pdiparams), onnx (PREFIX.onnx), triton (a model repository
-    PREFIX.triton). `record`: what PREFIX.yaml says of source, preprocessing and classes. `open_engine(file, engine)` returns
-    a function features -> logits; by it the written program is compared with `model`.
+    PREFIX.triton). The last two take coordinates (N, C / 2, T, V, M), any T up to data_shape's; Paddle's programs take features
+    (N, I, C, T, V, M), as the published ones do, or `coordinates` too. `record`: what PREFIX.yaml says of source, preprocessing
+    and classes. `open_engine(file, engine)` returns a function input -> logits; by it the written program is compared with
+    `model`. `device`: cpu or gpu, what a Paddle program is to be quick on.
 
     Raises UserError, an older export left as it was, where the logits differ by more than 1e-3 of the largest on the engine
     that decides (Paddle's native one, ONNX Runtime), and where files can't be written or a package is missing. Paddle's other
@@ -38,14 +44,17 @@ def export_program(model, prefix, *, data_shape, record, open_engine, to="paddle
     """
     prefix, training = Path(prefix), model.training
     shape = [*data_shape[:4], 1 if one_body else data_shape[4]]
+    settings = Preprocessing.model_validate(record["preprocessing"])
+    features = (settings.skeleton, settings.inputs) if coordinates or to != "paddle" else None
     outputs = OUTPUTS[: 1 + softmax]
     model.eval()
     try:
         with tempfile.TemporaryDirectory() as stage:
-            file, nodes = write_program(model, to, Path(stage) / prefix.name, shape, softmax)
-            engines = _compare(model, file, prefix, shape, open_engine)
+            file, nodes = write_program(model, to, Path(stage) / prefix.name, shape, features, softmax, record, device)
+            engines = prove(model, file, prefix, shape, settings, open_engine, coordinates=features is not None)
+            shape = program_input(shape, features)
             if to == "triton":
-                _arrange_for_triton(file, shape, outputs, record["classes"])
+                _arrange_for_triton(file, [shape[0], -1, *shape[2:]], outputs, record["classes"])
             files = {path.relative_to(stage).as_posix(): path for path in sorted(Path(stage).rglob("*")) if path.is_file()}
             entry = {
                 "input": shape,
@@ -62,35 +71,41 @@ def export_program(model, prefix, *, data_shape, record, open_engine, to="paddle
             model.train()
     return [
         f"Exported {', '.join(str(prefix.parent / name) for name in files)}: {entry['bytes'] / 1e6:.2f} MB, {nodes} nodes, "
-        f"input {['N', *shape]}, output {', '.join(outputs)}",
-        *(_describe(engine, result) for engine, result in engines.items()),
+        f"input {_shown(shape)}, output {', '.join(outputs)}",
+        *(describe(engine, result) for engine, result in engines.items()),
     ]
-
-
-def _describe(engine, result):
-    if result["verified"]:
-        return f"{engine}: verified, logits within {result['difference']:.1e} of the largest (batches {BATCHES})"
-    found = f"logits off by {result['difference']:.1e} of the largest" if "difference" in result else result["reason"]
-    return f"{engine}: not verified ({found}); infer.py refuses it"
 
 
 # ---------------------------------------------------------------- programs
 
 
-def write_program(model, to, prefix, shape, softmax=False):
-    """(program file, number of operations) of `model` in the form of `to`, input (N, *shape); not compared with it."""
-    form, write = (ProductGCN, write_paddle) if to == "paddle" else (JointMajorGCN, write_onnx)
-    program = form(model, softmax)
+def program_input(data_shape, features):
+    """The input of a program, without N: data_shape, or that of coordinates."""
+    return [data_shape[1] // 2, *data_shape[2:]] if features else list(data_shape)
+
+
+def _shown(shape):
+    """The input as people read it; where it is coordinates, T is free."""
+    return f"[N, {shape[0]}, T up to {shape[1]}, {shape[2]}, {shape[3]}]" if len(shape) == 4 else f"{['N', *shape]}"
+
+
+def write_program(model, to, prefix, data_shape, features=None, softmax=False, record=None, device="cpu"):
+    """(program file, number of operations) of `model` in the form of `to`; see FoldedGCN for its input. Not compared with it."""
+    form, write = (PADDLE_FORMS[device], write_paddle) if to == "paddle" else (JointMajorGCN, write_onnx)
+    program = form(model, data_shape, features, softmax)
     program.eval()
-    return write(program, prefix, shape, OUTPUTS[: 1 + softmax])
+    shape = program_input(data_shape, features)
+    if features:
+        shape[1] = None
+    return write(program, prefix, [None, *shape], OUTPUTS[: 1 + softmax], record)
 
 
-def write_paddle(program, prefix, shape, _outputs):
-    """(program file, number of operations) of `program`, written to `prefix` for Paddle; input (N, *shape), N is free.
+def write_paddle(program, prefix, shape, _outputs, _record):
+    """(program file, number of operations) of `program`, written to `prefix` for Paddle; None in its input's `shape` is free.
 
     Raises UserError where it does not fit on the disk.
     """
-    spec = [paddle.static.InputSpec([None, *shape], "float32", "x")]
+    spec = [paddle.static.InputSpec(shape, "float32", "x")]
     static = paddle.jit.to_static(program, input_spec=spec, full_graph=True)
     paddle.jit.save(static, str(prefix))
     file = next(path for path in (Path(f"{prefix}.json"), Path(f"{prefix}.pdmodel")) if path.is_file())
@@ -110,10 +125,11 @@ def _check_whole(file, size):
         raise UserError(f"{tempfile.gettempdir()}: no room for a program of {size} bytes; make some, or set TMPDIR")
 
 
-def write_onnx(program, prefix, shape, outputs):
+def write_onnx(program, prefix, shape, outputs, record):
     """(program file, number of nodes) of `program`, written to `prefix` as ONNX by way of a Paddle program.
 
-    Raises UserError where a package is missing or the disk is full.
+    What the `record` says stands in the file too (metadata_props, each value as JSON), so that it is usable alone. Raises
+    UserError where a package is missing or the disk is full.
     """
     try:
         import onnx
@@ -121,7 +137,7 @@ def write_onnx(program, prefix, shape, outputs):
     except ImportError as error:
         raise UserError(f"an ONNX export needs {error.name}: pip install '.[onnx]'") from error
     with tempfile.TemporaryDirectory(dir=prefix.parent) as folder:
-        source, _ = write_paddle(program, Path(folder) / "program", shape, outputs)
+        source, _ = write_paddle(program, Path(folder) / "program", shape, outputs, record)
         # its own optimizers install packages at run time: none
         text = paddle2onnx.export(str(source), f"{folder}/program.pdiparams", opset_version=17, optimize_tool=None)
     network = onnx.load_from_string(text)
@@ -131,6 +147,8 @@ def write_onnx(program, prefix, shape, outputs):
     for node in network.graph.node:
         for ends in (node.input, node.output):
             ends[:] = [names.get(end, end) for end in ends]
+    known = {**(record or {}), "licence": LICENCE}
+    onnx.helper.set_model_props(network, {key: json.dumps(value, ensure_ascii=False) for key, value in known.items()})
     onnx.checker.check_model(network, full_check=True)
     onnx.save(network, f"{prefix}.onnx")
     return Path(f"{prefix}.onnx"), len(network.graph.node)
@@ -143,43 +161,12 @@ def _arrange_for_triton(file, shape, outputs, classes):
     file.rename(folder / "1" / "model.onnx")
     (folder / "labels.txt").write_text("".join(f"{name}\n" for name in classes), encoding="utf-8")
     fields = [f'name: "{file.stem}"', 'backend: "onnxruntime"', f"max_batch_size: {TRITON_BATCH}"]
-    fields += [f'input [{{ name: "x" data_type: TYPE_FP32 dims: {list(shape)} }}]']
+    fields += [f'input [{{ name: "x" data_type: TYPE_FP32 dims: {shape} }}]']
     described = (
         f'{{ name: "{name}" data_type: TYPE_FP32 dims: [{len(classes)}] label_filename: "labels.txt" }}' for name in outputs
     )
     fields += [f"output [{', '.join(described)}]", "dynamic_batching { max_queue_delay_microseconds: 1000 }"]
     (folder / "config.pbtxt").write_text("\n".join(fields) + "\n", encoding="utf-8")
-
-
-# ---------------------------------------------------------------- proof
-
-
-def _compare(model, file, prefix, shape, open_engine):
-    """{engine: {verified, difference or reason}} of the program `file`; raises UserError where the first one fails."""
-    engines = ["onnxruntime"] if file.suffix == ".onnx" else ["native", "onednn"]
-    if engines[0] == "native" and paddle.is_compiled_with_cuda() and paddle.device.cuda.device_count() > 0:
-        engines.append("gpu")
-    samples = [np.random.default_rng(size).standard_normal((size, *shape), dtype="float32") for size in BATCHES]
-    with paddle.no_grad():
-        expected = [model(paddle.to_tensor(x))[0].numpy() for x in samples]
-    results = {}
-    for engine in engines:
-        try:
-            run = open_engine(file, engine)
-            difference = max(_difference(run(x), y) for x, y in zip(samples, expected, strict=True))
-            results[engine] = {"verified": difference <= LARGEST_DIFFERENCE, "difference": float(f"{difference:.2g}")}
-        except Exception as error:  # each engine has errors of its own; whatever it is, the engine can't be used
-            results[engine] = {"verified": False, "reason": " ".join(str(error).split())[:200]}
-        if not results[engines[0]]["verified"]:
-            raise UserError(f"{prefix}: nothing exported; {_describe(engines[0], results[engines[0]])}")
-    return results
-
-
-def _difference(got, expected):
-    """Largest difference relative to the largest expected value; infinite where values or sizes are unusable."""
-    if got.shape != expected.shape or not np.isfinite(got).all():
-        return np.inf
-    return float(np.abs(got - expected).max() / np.abs(expected).max())
 
 
 # ---------------------------------------------------------------- files

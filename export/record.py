@@ -9,7 +9,8 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
-from dataset.graph import NTU
+from dataset.features import branch_features
+from dataset.graph import NTU, Graph
 from options.fields import Count, Positive, Section, Text
 from options.yaml_file import read_yaml
 from utils.errors import UserError
@@ -36,15 +37,23 @@ class Preprocessing(_Part):
     transform: bool
     graph: JointTree
 
+    @property
+    def skeleton(self):
+        return Graph(self.graph.name, (), tuple(self.graph.parents), {}, self.graph.centre)
+
+    def features(self, coordinates):
+        """Input branches (N, I, 2C, T, V, M) of coordinates (N, C, T, V, M)."""
+        return branch_features(coordinates, self.skeleton, self.inputs)
+
 
 class Engine(_Part):
     verified: bool
 
 
 class Export(_Part):
-    """A program: `input` is (I, C, T, V, M), `files` are {name: sha256}."""
+    """A program: `input` is features (I, C, T, V, M) or coordinates (C, T, V, M), T free; `files` are {name: sha256}."""
 
-    input: Annotated[list[Positive], Field(min_length=5, max_length=5)]
+    input: Annotated[list[Positive], Field(min_length=4, max_length=5)]
     engines: dict[Text, Engine]
     files: dict[Text, Text]
 
@@ -59,10 +68,9 @@ class Record(_Part):
         settings, graph = self.preprocessing, self.preprocessing.graph
         if max([graph.centre, *graph.parents]) >= len(graph.parents):
             raise ValueError("the graph names a joint that it lacks")
-        sizes = [len(settings.inputs), settings.num_frame, len(graph.parents)]
         for kind, entry in self.programs.items():
-            I, _, T, V, _ = entry.input
-            if sizes != [I, T, V]:
+            *branches, _, T, V, _ = entry.input
+            if branches not in ([], [len(settings.inputs)]) or [settings.num_frame, len(graph.parents)] != [T, V]:
                 raise ValueError(f"the input of {kind} is not what the preprocessing makes")
         return self
 

@@ -30,13 +30,13 @@ def measure(recognizer, batch):
     total = sum(median.values())
     program = recognizer.program
     blocks = {
-        "Env info": [f"OS_version: {platform.platform()}", f"Python: {platform.python_version()}", program.run.version],
+        "Env info": [f"OS_version: {platform.platform()}", f"Python: {platform.python_version()}", program.infer.version],
         "Conf info": [
             f"runtime_device: {'gpu' if program.engine == 'gpu' else 'cpu'}",
             f"engine: {program.engine}",
             f"enable_mkldnn: {program.engine == 'onednn'}",
             "enable_tensorrt: False",  # a line that tools look for
-            f"cpu_math_library_num_threads: {program.run.threads}",
+            f"cpu_math_library_num_threads: {program.infer.threads}",
         ],
         "Model info": [f"model_name: {program.path.stem}", f"precision: {program.precision}"],
         "Data info": [f"batch_size: {len(batch)}", f"input_shape: {program.shape}", f"data_num: {len(batch) * REPEATS}"],

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from export.record import preprocessing, read_record
+from export.record import Record, preprocessing, read_record
 from utils.errors import UserError
 from utils.process import cores, start_paddle
 
@@ -42,7 +42,7 @@ def find_program(path, kind=None):
 
 
 class PaddleEngine:
-    """Paddle Inference: features (N, I, C, T, V, M) float32 -> logits (N, classes)."""
+    """Paddle Inference: features (N, I, C, T, V, M) or coordinates (N, C, T, V, M) float32 -> logits (N, classes)."""
 
     def __init__(self, path, engine, *, params_file=None, cpu_threads=None, precision="fp32", gpu_mem=8000):
         start_paddle()
@@ -86,7 +86,7 @@ class PaddleEngine:
         return self.predictor.get_output_handle(self.output_name).copy_to_cpu()
 
     def input_shape(self):
-        """(N or -1, I, C, T, V, M), read off the file: the predictor does not tell."""
+        """(N or -1, I, C, T, V, M) or (-1, C, -1, V, M), read off the file: the predictor does not tell."""
         if self.path.suffix == ".pdmodel":
             from paddle.base.core import ProgramDesc
 
@@ -98,7 +98,7 @@ class PaddleEngine:
 
 
 class OnnxEngine:
-    """ONNX Runtime on the CPU: features (N, I, C, T, V, M) float32 -> logits (N, classes)."""
+    """ONNX Runtime on the CPU: coordinates (N, C, T, V, M) or, in older exports, features (N, I, C, T, V, M) -> logits."""
 
     def __init__(self, path, _engine, *, cpu_threads=None, **_options):
         try:
@@ -119,8 +119,19 @@ class OnnxEngine:
         return self.session.run([self.output.name], {self.input.name: features})[0]
 
     def input_shape(self):
-        """(N or -1, I, C, T, V, M)."""
+        """(N or -1, I, C, T, V, M) or (N or -1, C, T or -1, V, M)."""
         return [size if isinstance(size, int) else -1 for size in self.input.shape]
+
+    def record(self):
+        """The Record that stands in the file itself, its one program this one; None in files of others."""
+        values = self.session.get_modelmeta().custom_metadata_map
+        try:
+            known = {key: json.loads(values[key]) for key in ("preprocessing", "classes")}
+            shape = [known["preprocessing"]["num_frame"] if size == -1 else size for size in self.input_shape()[1:]]
+            entry = {"input": shape, "engines": {"onnxruntime": {"verified": True}}, "files": {}}  # else it had not been written
+            return Record.model_validate({**known, "programs": {"onnx": entry}})
+        except (KeyError, TypeError, ValueError):
+            return None
 
 
 def _first_line(error):
@@ -129,7 +140,7 @@ def _first_line(error):
 
 
 def open_engine(path, engine, **options):
-    """The program file `path` as a function: features (N, I, C, T, V, M) float32 -> logits (N, classes).
+    """The program file `path` as a function: its input, float32 -> logits (N, classes).
 
     `engine` is a key of ENGINES; options: cpu_threads, precision, gpu_mem, params_file. Raises UserError where there is none.
     """
@@ -141,10 +152,11 @@ def open_engine(path, engine, **options):
 
 
 class Program:
-    """An exported program, checked against its record. Calling it runs features (N, I, C, T, V, M) to logits (N, classes).
+    """An exported program, checked against its record. Calling it runs its input to logits (N, classes).
 
-    `shape` is its input's (N or -1, I, C, T, V, M); `notes` are lines that a user should see. Raises UserError where its files
-    are not those of the record, or where the engine was not verified at the export and `allow_unverified` is False.
+    `shape` is its input's: features (N or -1, I, C, T, V, M), or coordinates (-1, C, T, V, M) with any number of frames up to T.
+    `notes` are lines that a user should see. Raises UserError where its files are not those of the record, or where the engine
+    was not verified at the export and `allow_unverified` is False.
     """
 
     def __init__(self, path, engine=None, *, allow_unverified=False, precision="fp32", params_file=None, **options):
@@ -153,7 +165,9 @@ class Program:
         engine, record = engine or decides, read_record(path)
         self.path, self.engine, self.precision, self.notes = path, engine, precision, []
         entry = record and record.entry(kind, path, params_file)
-        self.run = open_engine(path, engine, precision=precision, params_file=params_file, **options)
+        self.infer = open_engine(path, engine, precision=precision, params_file=params_file, **options)
+        if record is None and kind == "onnx" and (record := self.infer.record()):
+            entry = record.programs[kind]
         verified = [name for name, result in entry.engines.items() if result.verified] if entry else [decides]
         if precision != "fp32" or engine not in verified:
             text = f"{path}: not verified with {engine} {precision}, its logits may be wrong"
@@ -164,14 +178,17 @@ class Program:
             self.shape, self.preprocessing, self.classes = [-1, *entry.input], record.preprocessing, record.classes
         else:
             self.notes.append(f"{path}: has no {path.stem}.yaml; taking configuration 2001's preprocessing, NTU's names")
-            self.shape = self.run.input_shape()
-            self.preprocessing, self.classes = preprocessing(num_frame=self.shape[3]), None
+            self.shape = self.infer.input_shape()
+            known = {"num_frame": self.shape[-3]} if self.shape[-3] > 0 else {}  # T is free where coordinates are taken
+            self.preprocessing, self.classes = preprocessing(**known), None
+        self.takes_coordinates = len(self.shape) == 5
+        self.num_channel, self.num_joints, self.num_bodies = self.shape[-4] // (2 - self.takes_coordinates), *self.shape[-2:]
 
-    def __call__(self, features):
-        rows = self.shape[0] if self.shape[0] > 0 else len(features) if self.engine == "gpu" else 1
+    def __call__(self, x):
+        rows = self.shape[0] if self.shape[0] > 0 else len(x) if self.engine == "gpu" else 1
         logits = []
-        for start in range(0, len(features), rows):  # one at a time stays in a CPU's cache: up to 1.4 times as fast
-            part = features[start : start + rows]
+        for start in range(0, len(x), rows):  # one at a time stays in a CPU's cache, and has the frames that it needs alone
+            part = x[start : start + rows]
             missing = np.zeros((rows - len(part), *part.shape[1:]), "float32")
-            logits.append(self.run(np.concatenate([part, missing]) if len(missing) else part)[: len(part)])
+            logits.append(self.infer(np.concatenate([part, missing]) if len(missing) else part)[: len(part)])
         return np.concatenate(logits)

@@ -5,28 +5,42 @@ import paddle.nn.functional as F
 from paddle import nn
 
 from .activations import make_activation
+from .frames import mean_over_time
 from .layers import BatchNorm, ConvBN, average, conv_bn
 
 
 class SpatioTemporalJointAttention(nn.Layer):
     """ST-Joint (stja): which frames and which joints matter, from one shared squeeze. Map: (N*M, C, T, V) in (0, 1)."""
 
-    def __init__(self, channels, reduct_ratio, bias=True, **_):
+    def __init__(self, channels, reduct_ratio, bias=True, *, num_joints, frames, stride, **_):
         super().__init__()
         inner = channels // reduct_ratio
+        self.frames, self.stride = frames, stride
         self.fcn = ConvBN(channels, inner, bias=bias)
+        self.fcn[1].joints = num_joints
         self.conv_t = nn.Conv2D(inner, channels, 1)
         self.conv_v = nn.Conv2D(inner, channels, 1)
 
     def forward(self, x):
-        T, V = x.shape[2], x.shape[3]
+        V = x.shape[3]
         over_joints = paddle.matmul(x, average(V, x.dtype))  # (N*M, C, T, 1)
-        over_time = paddle.matmul(x, average(T, x.dtype), transpose_x=True)  # (N*M, C, V, 1)
+        over_time = mean_over_time(x, self.frames.weights.get(self.stride))  # (N*M, C, V, 1)
         squeezed = F.hardswish(self.fcn(paddle.concat([over_joints, over_time], axis=2)))
-        frames, joints = paddle.split(squeezed, [T, V], axis=2)
+        frames, joints = squeezed[:, :, :-V], squeezed[:, :, -V:]
         frames = F.sigmoid(self.conv_t(frames))  # (N*M, C, T, 1)
         joints = F.sigmoid(self.conv_v(joints.transpose([0, 1, 3, 2])))  # (N*M, C, 1, V)
         return paddle.matmul(frames, joints)
+
+
+class _Mean(nn.Layer):
+    """(N*M, C, T, V) -> (N*M, C, 1, 1): means over frames and joints."""
+
+    def __init__(self, frames, stride):
+        super().__init__()
+        self.frames, self.stride = frames, stride
+
+    def forward(self, x):
+        return mean_over_time(x, self.frames.weights.get(self.stride)).mean(axis=2, keepdim=True)
 
 
 class _SqueezeExcite(nn.Layer):
@@ -50,9 +64,9 @@ class _SqueezeExcite(nn.Layer):
 class PartAttention(_SqueezeExcite):
     """pa: weights of the body parts per channel, softmax over parts. Map: (N*M, C, 1, V). `parts`: each joint's part."""
 
-    def __init__(self, channels, reduct_ratio, bias=True, *, parts, **_):
+    def __init__(self, channels, reduct_ratio, bias=True, *, parts, frames, stride, **_):
         self.num_parts = int(parts.max()) + 1
-        super().__init__(nn.AdaptiveAvgPool2D(1), channels, channels // reduct_ratio, channels * self.num_parts, bias)
+        super().__init__(_Mean(frames, stride), channels, channels // reduct_ratio, channels * self.num_parts, bias)
         self.channels = channels
         self.register_buffer("joints", paddle.to_tensor(parts, dtype="int64"))
 
@@ -64,8 +78,8 @@ class PartAttention(_SqueezeExcite):
 class ChannelAttention(_SqueezeExcite):
     """ca: squeeze and excitation over channels. Map: (N*M, C, 1, 1) in (0, 1)."""
 
-    def __init__(self, channels, **_):
-        super().__init__(nn.AdaptiveAvgPool2D(1), channels, channels // 4, channels)
+    def __init__(self, channels, *, frames, stride, **_):
+        super().__init__(_Mean(frames, stride), channels, channels // 4, channels)
 
     def forward(self, x):
         return F.sigmoid(self.squeeze(x))
@@ -80,7 +94,7 @@ class FrameAttention(nn.Layer):
 
     def forward(self, x):
         mean = x.mean(axis=[1, 3], keepdim=True)
-        largest = x.max(axis=[1, 3], keepdim=True)
+        largest = F.adaptive_max_pool2d(x.transpose([0, 2, 1, 3]), 1).transpose([0, 2, 1, 3])  # as in _JointPool
         return self.conv(paddle.concat([mean, largest], axis=1))
 
 
@@ -88,7 +102,7 @@ class _JointPool(nn.Layer):
     """(N*M, C, T, V) -> (N*M, V, 1, 1): the largest value of each joint."""
 
     def forward(self, x):
-        return x.max(axis=[1, 2]).reshape([-1, x.shape[3], 1, 1])
+        return F.adaptive_max_pool2d(x.transpose([0, 3, 1, 2]), 1)  # the gradient of x.max takes a thousand times as long
 
 
 class JointAttention(_SqueezeExcite):

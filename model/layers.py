@@ -1,5 +1,6 @@
 """Spatial graph layer and temporal layers (EfficientGCN, section 3.3). Tensors are (N*M, C, T, V)."""
 
+import numpy as np
 import paddle
 import paddle.nn.functional as F
 from paddle import nn
@@ -42,6 +43,7 @@ class BatchNorm(nn.BatchNorm2D):
     """
 
     exact = False
+    joints = 0  # how many of the places along T are joints, behind the frames (ST-Joint's squeeze)
 
     def forward(self, x, conv_bias=None):
         if self.training and (conv_bias is not None or self.sums_exactly(x)):
@@ -56,12 +58,17 @@ class BatchNorm(nn.BatchNorm2D):
         if self.sums_exactly(x):
             sum_exactly(y, shift) if x.stop_gradient else x.register_hook(centre)
         with paddle.no_grad():
-            paddle.assign(mean if conv_bias is None else mean + (1 - self._momentum) * conv_bias, self._mean)
+            paddle.assign(mean if conv_bias is None else mean + (1 - self.kept) * conv_bias, self._mean)
         return y
 
     def sums_exactly(self, x):
         """Whether gradients of batch norm of x are to be summed exactly."""
         return self.exact and self.training and paddle.is_grad_enabled() and x.place.is_cpu_place()
+
+    @property
+    def kept(self):
+        """What share of its running statistics a batch leaves: the momentum in float32, as Paddle's own batch norm has it."""
+        return float(np.float32(self._momentum))
 
     def shift(self, conv_bias):
         """What is added after the normalisation, (C,)."""

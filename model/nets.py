@@ -11,8 +11,9 @@ from paddle import nn
 
 from .activations import ACTIVATIONS
 from .attentions import ATTENTIONS, AttentionLayer
+from .frames import Frames, mean_over_time
 from .initializer import init_weights
-from .layers import TEMPORAL_LAYERS, BasicLayer, BatchNorm, SpatialGraphLayer, average
+from .layers import TEMPORAL_LAYERS, BasicLayer, BatchNorm, SpatialGraphLayer
 
 
 def scale_blocks(model_type, block_args, scale_args):
@@ -31,7 +32,14 @@ def scale_blocks(model_type, block_args, scale_args):
 
 
 class Stream(nn.Sequential):
-    """Blocks in a row: spatial graph layer, temporal layers (the first has the stride), attention."""
+    """Blocks in a row: spatial graph layer, temporal layers (the first has the stride), attention.
+
+    `stride`: of the frames that come out, in frames of the network's input; at first, of those that go in.
+    """
+
+    def __init__(self, stride=1):
+        super().__init__()
+        self.stride = stride
 
     def add_blocks(self, channels, blocks, make):
         """Append `blocks` [(channels, stride, depth)] after a layer of `channels`; returns the last block's channels."""
@@ -39,8 +47,9 @@ class Stream(nn.Sequential):
             self.add_sublayer(f"block-{i}_scn", make.spatial(channels, width))
             for j in range(depth):
                 self.add_sublayer(f"block-{i}_tcn-{j}", make.temporal(width, stride if j == 0 else 1))
+            self.stride *= stride if depth else 1
             if make.att_type != "none":
-                self.add_sublayer(f"block-{i}_att", make.attention(width))
+                self.add_sublayer(f"block-{i}_att", make.attention(width, self.stride))
             channels = width
         return channels
 
@@ -52,6 +61,7 @@ class LayerFactory:
         self.A, self.parts, self.window = A[: kernel_size[1] + 1], parts, kernel_size[0]
         self.layer_type, self.att_type, self.act_type = layer_type, att_type, act_type
         self.expand_ratio, self.reduct_ratio, self.bias, self.edge = expand_ratio, reduct_ratio, bias, edge
+        self.frames = Frames()
 
     def spatial(self, in_channels, out_channels):
         return SpatialGraphLayer(in_channels, out_channels, self.A, self.act_type, self.bias, self.edge)
@@ -70,7 +80,7 @@ class LayerFactory:
     def stem_temporal(self, channels):
         return BasicLayer(channels, self.window, 1, self.act_type, self.bias)
 
-    def attention(self, channels):
+    def attention(self, channels, stride):
         return AttentionLayer(
             channels,
             self.att_type,
@@ -79,6 +89,8 @@ class LayerFactory:
             bias=self.bias,
             parts=self.parts,
             num_joints=self.A.shape[1],
+            frames=self.frames,
+            stride=stride,
         )
 
 
@@ -150,9 +162,11 @@ class EfficientGCN(nn.Layer):
             branch.add_sublayer("stem_tcn", make.stem_temporal(stem_channel))
             width = branch.add_blocks(stem_channel, self.blocks[:fusion_stage], make)
             self.input_branches.append(branch)
-        self.main_stream = Stream()
+        self.main_stream = Stream(branch.stride)
         width = self.main_stream.add_blocks(width * self.num_branches, self.blocks[fusion_stage:], make)
         self.classifier = Classifier(width, num_classes, drop_prob)
+        self.frames = make.frames
+        self.frames.follow([branch, self.main_stream])
         init_weights(self)
 
     def forward(self, x):
@@ -167,7 +181,7 @@ class EfficientGCN(nn.Layer):
 
     def pool(self, x):
         """Mean over frames and joints, (N*M, C)."""
-        return paddle.matmul(x.flatten(2), average(x.shape[2] * x.shape[3], x.dtype)).flatten(1)
+        return mean_over_time(x, self.frames.weights.get(self.main_stream.stride)).mean(axis=[2, 3])
 
     def classify(self, pooled):
         """(N, M, C) -> logits (N, classes)."""

@@ -180,6 +180,9 @@ class Config(Section):
     export_to: Literal["paddle", "onnx", "triton"]
     export_softmax: bool
     export_one_body: bool
+    export_coordinates: bool
+    export_device: Literal["cpu", "gpu"] | None
+    all_frames: bool
 
     @property
     def data(self):

@@ -7,7 +7,8 @@ import pytest
 
 from initializer import build_model
 from model import EfficientGCN
-from model.attentions import ATTENTIONS, SpatioTemporalJointAttention
+from model.attentions import ATTENTIONS, FrameAttention, SpatioTemporalJointAttention, _JointPool
+from model.frames import Frames
 from model.layers import TEMPORAL_LAYERS, BatchNorm, ConvBN, SpatialGraphConv, conv_bn
 from model.nets import scale_blocks
 from options.schema import load_config
@@ -163,7 +164,7 @@ def test_two_forward_passes_before_one_backward_work(small_network):
 
 def test_st_joint_attention_is_the_outer_product_of_frames_and_joints():
     paddle.seed(0)
-    layer = SpatioTemporalJointAttention(8, 2)
+    layer = SpatioTemporalJointAttention(8, 2, num_joints=5, frames=Frames(), stride=1)
     layer.eval()
     x = paddle.randn([2, 8, 6, 5])
     pooled = paddle.concat([x.mean(3, keepdim=True), x.mean(2, keepdim=True).transpose([0, 1, 3, 2])], 2)
@@ -171,6 +172,17 @@ def test_st_joint_attention_is_the_outer_product_of_frames_and_joints():
     frames, joints = F.sigmoid(layer.conv_t(squeezed[:, :, :6])), F.sigmoid(layer.conv_v(squeezed[:, :, 6:]))
     expected = frames.numpy() * joints.transpose([0, 1, 3, 2]).numpy()
     np.testing.assert_allclose(layer(x).numpy(), expected, atol=1e-6)
+
+
+def test_joint_and_frame_attention_see_the_largest_values():
+    x = paddle.randn([2, 4, 6, 5])
+    np.testing.assert_array_equal(_JointPool()(x).numpy()[..., 0, 0], x.numpy().max((1, 2)))
+    layer = FrameAttention()
+    seen = []
+    layer.conv.register_forward_pre_hook(lambda conv, inputs: seen.append(inputs[0].numpy()))
+    layer(x)
+    np.testing.assert_array_equal(seen[0][:, 1, :, 0], x.numpy().max((1, 3)))
+    np.testing.assert_allclose(seen[0][:, 0, :, 0], x.numpy().mean((1, 3)), atol=1e-6)
 
 
 def test_initial_weights_have_the_paper_s_spread():

@@ -1,32 +1,40 @@
-"""How the network is run on batches of features: whole (GPU), or in parts side by side (CPU)."""
+"""How a network is run on batches of features: whole (GPU), or in groups side by side (CPU); without frames that need no work."""
 
 import copy
-import threading
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import paddle
-import paddle.nn.functional as F
 from paddle import nn
-from paddle.autograd import PyLayer
 
-from model.layers import BatchNorm, sum_exactly
+from .group_norm import Exchange, GroupBatchNorm
 
-# Each part has its own Python work to do, and of Python one thread runs at a time. Measured at 32, 72 and 288 frames, 2 threads:
-MOST_PARTS = 8
-SMALLEST_PART = 14_400  # bodies x frames x joints that are worth a thread
-SMALLEST_SAVING = 4_800  # and of equal bodies, that are worth a part of their own
+# Each group has its own Python work to do, and of Python one thread runs at a time. Measured at 32, 72 and 288 frames, 2 threads:
+MOST_GROUPS = 8
+SMALLEST_GROUP = 14_400  # bodies x frames x joints that are worth a thread
+FRAMES_STEP = 32  # on a GPU, where each shape of a batch has to be set up
 
 
 class Runner:
-    """Features (N, I, C, T, V, M), NumPy float32 -> logits (N, classes) of `model`."""
+    """Features (N, I, C, T, V, M), NumPy float32 -> logits (N, classes) of `model`, by one call of the network.
 
-    def __init__(self, model):
-        self.model = model
+    Of recordings that have ended by then only the frames that differ are computed (model/frames.py), up to what the longest
+    needs, rounded up to FRAMES_STEP; `all_frames`: all of them.
+    """
+
+    def __init__(self, model, all_frames=False):
+        self.model, self.step = model, FRAMES_STEP
+        synchronised = any(isinstance(layer, nn.SyncBatchNorm) for layer in model.sublayers())  # it knows no weights
+        self.all_frames = all_frames or synchronised
 
     def __call__(self, features):
-        return self.model(paddle.to_tensor(features))[0]
+        T = features.shape[3]
+        computed = self.model.frames.needed(T if self.all_frames else ends(features).max(), T, self.step)
+        prepare(self.model, self.model, Exchange([1]), 0, computed, T)
+        try:
+            return self.model(paddle.to_tensor(np.ascontiguousarray(features[:, :, :, :computed])))[0]
+        finally:
+            self.model.frames.leave_out(T, T)
 
     def backward(self, loss):
         """Add the gradients of `loss`, made from the last call's logits, to those of the model's parameters."""
@@ -36,31 +44,36 @@ class Runner:
 class ThreadedRunner(Runner):
     """The same numbers on `threads` threads of a CPU, most of whose kernels in Paddle run on one thread each.
 
-    The bodies of a batch are divided; each part runs in its thread through a copy of the network, whose batch norms take
-    statistics over all parts. Bodies that are equal, as those of recordings with one person, are computed once and count as
-    often as they occur. Small batches run whole.
+    The bodies of a batch are divided into groups of like length; each runs in its thread through a copy of the network, whose
+    batch norms take statistics over all groups. Bodies that are not there are computed once and count as often as they occur.
     """
 
-    def __init__(self, model, threads):
-        super().__init__(model)
-        self.threads, self.copies, self.outs, self.pooled = threads, [], [], None
-        self.pool = ThreadPoolExecutor(MOST_PARTS + 1)
+    def __init__(self, model, threads, all_frames=False):
+        super().__init__(model, all_frames)
+        self.step, self.threads, self.copies, self.outs, self.pooled = 1, threads, [], [], None
+        self.exchange, self.pool = None, ThreadPoolExecutor(MOST_GROUPS + 1)
 
     def __call__(self, features):
         self.outs, with_gradient = [], paddle.is_grad_enabled()
         bodies = np.moveaxis(features, -1, 1).reshape(-1, *features.shape[1:-1])  # (N*M, I, C, T, V)
-        parts, times, place = divide(bodies, min(self.threads, MOST_PARTS))
-        paddle.base.core.set_num_threads(self.threads // max(times.count(1), 1))  # of MKL, in each of ours
-        if len(parts) == 1 and times == [1]:
+        T = bodies.shape[3]
+        last = np.full(len(bodies), T) if self.all_frames else ends(features).reshape(-1)
+        needed = np.array([self.model.frames.needed(end, T) for end in last])
+        groups, times, place = divide(bodies, last, needed)
+        paddle.base.core.set_num_threads(max(self.threads // len(groups), 1))  # of MKL, in each of ours
+        if len(groups) == 1 and times == [1]:
             return super().__call__(features)
-        networks = self.prepare(times)
+        self.exchange = Exchange(times)
+        networks = self.networks(len(groups))
 
-        def forward(network, rows):
+        def forward(group, network, rows):
+            computed = int(needed[rows].max())
+            prepare(self.model, network, self.exchange, group, computed, T)
             with paddle.set_grad_enabled(with_gradient):  # is a thread's own
-                x = paddle.to_tensor(np.ascontiguousarray(bodies[rows].swapaxes(0, 1)))
+                x = paddle.to_tensor(np.ascontiguousarray(bodies[rows, :, :, :computed].swapaxes(0, 1)))
                 return network.pool(network.streams(x))
 
-        outs = self.side_by_side(forward, networks, parts)
+        outs = self.side_by_side(forward, range(len(groups)), networks, groups)
         pooled = paddle.concat([out.detach() for out in outs])
         if with_gradient:
             self.outs, self.pooled, pooled.stop_gradient = outs, pooled, False
@@ -81,23 +94,21 @@ class ThreadedRunner(Runner):
                     mine.grad = parameter.grad if mine.grad is None else mine.grad + parameter.grad
                     parameter.clear_gradient(False)
 
-    def prepare(self, times):
-        """Copies of the network as it is now, for parts of which each row counts `times` times."""
-        while len(self.copies) < len(times):
-            self.copies.append(_copy(self.model))
-        self.exchange, networks = PartExchange(times), self.copies[: len(times)]
-        for part, network in enumerate(networks):
-            network.train() if self.model.training else network.eval()
+    def networks(self, count):
+        """So many copies of the network as it is now; their running statistics are the model's own."""
+        while len(self.copies) < count:
+            self.copies.append(copy.deepcopy(self.model))
+            for mine, its in zip(self.model.sublayers(), self.copies[-1].sublayers(), strict=True):
+                if isinstance(mine, nn.BatchNorm2D):
+                    its._mean, its._variance = mine._mean, mine._variance
+        for network in self.copies[:count]:
             for mine, its in zip(self.model.parameters(), network.parameters(), strict=True):
                 if not mine.stop_gradient:
                     paddle.assign(mine.detach(), its.detach())
-            for layer in network.sublayers():
-                if isinstance(layer, BatchNormOfPart):
-                    layer.part, layer.exchange = part, self.exchange
-        return networks
+        return self.copies[:count]
 
     def side_by_side(self, function, *arguments):
-        """[function(...) of each part]; raises what the first part that failed raised."""
+        """[function(...) of each group]; raises what the first group that failed raised."""
 
         def guarded(*given):
             try:
@@ -113,109 +124,40 @@ class ThreadedRunner(Runner):
         return [future.result() for future in futures]
 
 
-def divide(bodies, most):
-    """(rows of each part, how often each of its rows counts, place of each body among these rows) of bodies (N*M, I, C, T, V).
+def prepare(model, network, exchange, group, computed, total):
+    """Make `network`, the model or a copy of it, ready for one group of a batch: `computed` of `total` frames."""
+    network.train() if model.training else network.eval()
+    network.frames.leave_out(computed, total)
+    for layer in network.sublayers():
+        if isinstance(layer, nn.BatchNorm2D):
+            layer.__class__ = GroupBatchNorm
+            layer.exchange, layer.group, layer.frames = exchange, group, network.frames
 
-    At most `most` parts; and the most frequent body, where enough are equal, is one more, of one row.
+
+def ends(features):
+    """(N, M): where the features (N, I, C, T, V, M) of each body become constant in time: 0 to T, T where they never do."""
+    changes = (features != features[:, :, :, -1:]).any(axis=(1, 2, 4))  # (N, T, M)
+    T = changes.shape[1]
+    return np.where(changes.any(1), T - changes[:, ::-1].argmax(1), 0)
+
+
+def divide(bodies, last, needed):
+    """(rows of each group, how often each of its rows counts, place of each body among these rows) of bodies (N*M, I, C, T, V).
+
+    `last`: where each ends, `needed`: how many of its frames are computed. Groups are of like length and about equal work; the
+    bodies that are not there, all alike, are one group more, of one row.
     """
-    size = bodies.shape[-2] * bodies.shape[-1]
-    keys = [body.tobytes() for body in bodies]
-    ((common, count),) = Counter(keys).most_common(1)
-    merge = count > 1 and (count - 1) * size >= SMALLEST_SAVING
-    single = np.array([not merge or key != common for key in keys])
-    most = max(min(most, int(single.sum()) * size // max(SMALLEST_PART, 1)), 1)
-    rows = [part for part in np.array_split(np.flatnonzero(single), most) if len(part)]
-    place, times = np.where(single, single.cumsum() - 1, single.sum()), [1] * len(rows)
-    return ([*rows, [keys.index(common)]], [*times, count], place) if merge else (rows, times, place)
-
-
-class PartExchange:
-    """What the parts of one batch pass to each other."""
-
-    def __init__(self, times):
-        self.times, self.values, self.reason = times, [None] * len(times), None
-        self.barrier = threading.Barrier(len(times))
-
-    def gather(self, part, value):
-        """The values of all parts, in their order; waits for them. Raises BrokenBarrierError where one failed."""
-        self.values[part] = value
-        self.barrier.wait()
-        values = list(self.values)
-        self.barrier.wait()  # none passes the next before all have read this
-        return values
-
-    def abort(self, reason):
-        self.reason = self.reason or reason
-        self.barrier.abort()
-
-
-def _copy(model):
-    """A copy of the network whose batch norms are BatchNormOfPart; their running statistics are the model's own."""
-    network = copy.deepcopy(model)
-    for mine, its in zip(model.sublayers(), network.sublayers(), strict=True):
-        if isinstance(mine, nn.BatchNorm2D):
-            its.__class__ = BatchNormOfPart
-            its._mean, its._variance = mine._mean, mine._variance
-    return network
-
-
-class BatchNormOfPart(BatchNorm):
-    """Batch norm of one part of a batch by the statistics of the whole. The first part moves the running statistics."""
-
-    def forward(self, x, conv_bias=None):
-        if not self.training or len(self.exchange.times) == 1:
-            return super().forward(x, conv_bias)
-        mean, variance, count = self.statistics(x)
-        if self.part == 0:
-            self.move(mean if conv_bias is None else mean + conv_bias, variance)
-        exact = self.sums_exactly(x)
-        x, weight, bias = _WholeBatchStatistics.apply(x, self.weight, self.shift(conv_bias), self, mean, variance, count)
-        bias = bias + 0.0  # a hook on what a PyLayer returns changes nothing
-        y = F.batch_norm(x, mean, variance, weight, bias, False, epsilon=self._epsilon)
-        if exact:
-            sum_exactly(y, bias)
-        return y
-
-    @paddle.no_grad()
-    def move(self, mean, variance):
-        """Move the running statistics towards those of a batch."""
-        for running, value in ((self._mean, mean), (self._variance, variance)):
-            paddle.assign(self._momentum * running + (1 - self._momentum) * value, running)
-
-    @paddle.no_grad()
-    def statistics(self, x):
-        """Mean and variance (C,) over all parts, and how many values each is of."""
-        C = x.shape[1]
-        mean, variance = paddle.zeros([C]), paddle.zeros([C])
-        if x.size > C:
-            F.batch_norm(x, mean, variance, None, None, True, 0.0)  # without momentum it sets both to those of x
-        else:  # a single value, for which it sets nothing
-            mean = x.flatten()
-        count = x.size // C * self.exchange.times[self.part]
-        counts, means, variances = zip(*self.exchange.gather(self.part, (count, mean, variance)), strict=True)
-        means, variances = paddle.stack(means), paddle.stack(variances)
-        shares = paddle.to_tensor(np.array(counts, "float32")[:, None] / sum(counts))
-        mean = (shares * means).sum(0)
-        return mean, (shares * (variances + (means - mean).square())).sum(0), sum(counts)
-
-
-class _WholeBatchStatistics(PyLayer):
-    """x, weight and bias for a batch norm by fixed statistics, as they are; backward adds what goes through the statistics."""
-
-    @staticmethod
-    def forward(ctx, x, weight, bias, bn, mean, variance, count):
-        ctx.save_for_backward(x, weight, mean, variance)
-        ctx.bn, ctx.share, ctx.is_data = bn, bn.exchange.times[bn.part] / count, x.stop_gradient
-        return x.view(x.shape), weight.clone(), bias.clone()  # new tensors to autograd; the large one shares its memory
-
-    @staticmethod
-    def backward(ctx, dx, dweight, dbias):
-        x, weight, mean, variance = ctx.saved_tensor()
-        gradients = zip(*ctx.bn.exchange.gather(ctx.bn.part, (dweight, dbias)), strict=True)
-        if ctx.is_data:
-            return None, dweight, dbias, None, None
-        epsilon = ctx.bn._epsilon
-        scale = -ctx.share * weight * paddle.rsqrt(variance + epsilon)
-        through_variance, through_mean = (scale * sum(parts[1:], parts[0]) for parts in gradients)
-        dx.add_(F.batch_norm(x, mean, variance, through_variance, through_mean, False, epsilon=epsilon))
-        return dx, dweight, dbias, None, None
+    nobody = np.flatnonzero(last == 0)
+    alike = [row for row in nobody if np.array_equal(bodies[row, :, :, -1], bodies[nobody[0], :, :, -1])]
+    single = np.setdiff1d(np.arange(len(bodies)), alike if len(alike) > 1 else [])
+    single = single[np.argsort(needed[single], kind="stable")]
+    work = np.cumsum(needed[single]) * bodies.shape[-1]
+    most = max(min(MOST_GROUPS, int(work[-1]) // SMALLEST_GROUP if len(work) else 0), 1)
+    number = (work - 1) * most // work[-1] if len(work) else work
+    groups = [single[number == i] for i in range(most) if (number == i).any()]
+    times, place = [1] * len(groups), np.empty(len(bodies), int)
+    place[single] = np.arange(len(single))
+    if len(alike) > 1:
+        groups, times = [*groups, np.array(alike[:1])], [*times, len(alike)]
+        place[alike] = len(single)
+    return groups, times, place

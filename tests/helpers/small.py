@@ -53,6 +53,15 @@ def small(num_classes=4, data_shape=(3, 6, 8, 3, 2), graph=CHAIN, **changes):
     return fill(EfficientGCN(data_shape, num_classes, graph.adjacency(), graph.part_of_joint, **args))
 
 
+def in_double_precision(model):
+    """The network, its numbers now float64."""
+    model.to(dtype="float64")
+    for layer in model.sublayers():
+        if "joints" in layer._buffers:  # indices
+            layer.joints = layer.joints.astype("int64")
+    return model
+
+
 def write_split(folder, split, count, *, classes=4, seed=0, frames=300):
     """Write {split}_data.npy and _label.pkl of `count` samples whose motion depends on the class."""
     rng = np.random.default_rng((seed, zlib.crc32(split.encode())))
@@ -75,3 +84,12 @@ def prepare_run(folder):
         write_split(folder / "npy" / "original" / "ntu-xsub", split, count)
     options = {**TINY, "dataset_args.ntu.root_folder": str(folder / "npy"), "work_dir": str(folder / "work")}
     return ["-c", "2001", *(f"--{key}={value}" for key, value in options.items())]
+
+
+def shorten(path, frames=25):
+    """Cut the samples of a data file to unlike lengths of less than `frames`, every second one to one body."""
+    data = np.load(path)
+    for n, sample in enumerate(data):
+        sample[:, 3 + 7 * n % (frames - 3) :] = 0
+        sample[..., 2 - n % 2 :] = 0
+    np.save(path, data)
