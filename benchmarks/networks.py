@@ -10,18 +10,30 @@ import numpy as np
 
 from dataset.features import branch_features
 from dataset.graph import NTU
+from tools.demo_data import FRAMES as LENGTHS
 
 FRAMES = 288
+MIX = 1 + 11 / 60  # bodies in NTU's recordings: 11 of 60 classes show two people
 LEARNING_RATE = 0.01
 
 
-def clips(batch, bodies=2, frames=FRAMES, slots=2, seed=0):
-    """Features (N, 3, 6, T, 25, `slots`) of random walks; of the bodies beyond `bodies` nothing is seen."""
-    rng = np.random.default_rng(seed)
-    steps = rng.normal(0, 0.01, (batch, 3, frames, NTU.num_joints, bodies))
-    x = np.zeros((batch, 3, frames, NTU.num_joints, slots), "float32")
-    x[..., :bodies] = steps.cumsum(2) + rng.normal(0, 0.4, (batch, 3, 1, NTU.num_joints, bodies)) + [[[[[0]]], [[[0]]], [[[3]]]]]
-    return branch_features(x, NTU)
+def coordinates(batch, bodies=2, frames=FRAMES, slots=2, seed=0, real=False):
+    """Coordinates (N, 3, T, 25, `slots`) of random walks that fill all frames, or, `real`, as many as NTU's recordings have.
+
+    Of the bodies beyond `bodies` nothing is seen; 1.2: one in five samples has a second one.
+    """
+    rng, x = np.random.default_rng(seed), np.zeros((batch, 3, frames, NTU.num_joints, slots), "float32")
+    for number, sample in enumerate(x):
+        length = round(np.interp((number + 0.5) / batch, *LENGTHS)) if real else frames
+        seen = int(bodies + (number * 7 % batch + 0.5) / batch)
+        walk = rng.normal(0, 0.01, (3, length, NTU.num_joints, seen)).cumsum(1)
+        sample[:, :length, :, :seen] = walk + rng.normal(0, 0.4, (3, 1, NTU.num_joints, seen)) + [[[[0]]], [[[0]]], [[[3]]]]
+    return x
+
+
+def clips(*arguments, **options):
+    """Features (N, 3, 6, T, 25, slots) of such coordinates."""
+    return branch_features(coordinates(*arguments, **options), NTU)
 
 
 def build_ours(weights=None, train=False, frames=FRAMES):
@@ -81,24 +93,23 @@ def build_plain(framework, weights, training=False):
 # ---------------------------------------------------------------- one training step; the value is the loss
 
 
-def train_ours(in_parts, weights, batch, bodies):
-    """A step as main.py takes it, in parts; or on the whole batch in one thread of Python."""
+def train_ours(all_frames, weights, batch, bodies, real):
+    """A step as main.py takes it, without or with the frames that need no work."""
     model = build_ours(weights, train=True)
     import initializer
-    from training.runners import Runner
 
-    runner = initializer.build_runner(model) if in_parts else Runner(model)
-    return training_step("paddle", runner, runner.backward, model.parameters(), batch, bodies)
+    runner = initializer.build_runner(model, all_frames)
+    return training_step("paddle", runner, runner.backward, model.parameters(), batch, bodies, real)
 
 
-def train_plain(framework, weights, batch, bodies):
+def train_plain(framework, weights, batch, bodies, real):
     model = build_plain(framework, weights, training=True)
-    return training_step(framework, model, lambda loss: loss.backward(), model.parameters, batch, bodies)
+    return training_step(framework, model, lambda loss: loss.backward(), model.parameters, batch, bodies, real)
 
 
-def training_step(framework, network, backward, parameters, batch, bodies):
+def training_step(framework, network, backward, parameters, batch, bodies, real):
     """A function that takes one step of SGD with Nesterov momentum and returns the loss; `network`: features to logits."""
-    framework, x, labels = import_module(framework), clips(batch, bodies), np.arange(batch) % 60
+    framework, x, labels = import_module(framework), clips(batch, bodies, real=real), np.arange(batch) % 60
     if framework.__name__ == "torch":
         optimizer = framework.optim.SGD(parameters, LEARNING_RATE, 0.9, weight_decay=1e-4, nesterov=True)
         y, clear_gradients = framework.from_numpy(labels), optimizer.zero_grad
@@ -120,20 +131,20 @@ def training_step(framework, network, backward, parameters, batch, bodies):
 # ---------------------------------------------------------------- logits of one batch; the value are the logits
 
 
-def infer_ours(weights, batch, bodies=2):
-    """Logits as main.py -e computes them: in parts."""
+def infer_ours(weights, batch, bodies=2, real=False):
+    """Logits as main.py -e computes them."""
     model = build_ours(weights)
     import initializer
 
-    return infer("paddle", initializer.build_runner(model), batch, bodies)
+    return infer("paddle", initializer.build_runner(model), batch, bodies, real)
 
 
-def infer_plain(framework, weights, batch, bodies=2):
-    return infer(framework, build_plain(framework, weights), batch, bodies)
+def infer_plain(framework, weights, batch, bodies=2, real=False):
+    return infer(framework, build_plain(framework, weights), batch, bodies, real)
 
 
-def infer(framework, network, batch, bodies):
-    framework, x = import_module(framework), clips(batch, bodies)
+def infer(framework, network, batch, bodies, real):
+    framework, x = import_module(framework), clips(batch, bodies, real=real)
     no_gradients = framework.inference_mode if framework.__name__ == "torch" else framework.no_grad
 
     def run():
@@ -144,22 +155,28 @@ def infer(framework, network, batch, bodies):
 
 
 def run_program(path, engine, batch, bodies=2, frames=FRAMES, threads=None):
-    """An exported program as it is, on a whole batch."""
+    """An exported program as it is, on a whole batch of clips that fill all frames."""
     from inference.engines import find_program, open_engine
 
     file, _ = find_program(path, "onnx" if engine == "onnxruntime" else "paddle")
-    program, x = open_engine(file, engine, cpu_threads=threads), clips(batch, bodies, frames, slots=bodies)
+    program, x = open_engine(file, engine, cpu_threads=threads), coordinates(batch, bodies, frames, slots=bodies)
+    x = x if len(program.input_shape()) == x.ndim else branch_features(x, NTU)
     return lambda: program(x)
 
 
-def infer_program(path, engine, batch, bodies=2):
-    """An exported program as infer.py runs it: a one-body program computes the bodies that are there."""
+def infer_program(path, engine, batch, bodies=2, real=False):
+    """An exported program as infer.py runs it: one recording at a time, the bodies that are there, the frames that it needs."""
+    from infer import Recognizer
+    from reader.recordings import Sample
+
+    recognizer = Recognizer(path, engine)
+    batch = [Sample(str(number), x) for number, x in enumerate(coordinates(batch, bodies, real=real))]
+    return lambda: recognizer.logits(*recognizer.prepare(batch))
+
+
+def recognise(path, engine, files):
+    """Recordings to classes, as infer.py does it; the value are the labels."""
     from infer import Recognizer
 
-    recognizer, x = Recognizer(path, engine), clips(batch, bodies)
-    present = None
-    if recognizer.program.shape[-1] == 1:
-        present = np.zeros((batch, 2), bool)
-        present[:, :bodies] = True
-        x = np.ascontiguousarray(np.moveaxis(x, -1, 1)[present][..., None])
-    return lambda: recognizer.logits(x, present)
+    recognizer = Recognizer(path, engine)
+    return lambda: [prediction.labels[0] for prediction in recognizer.predict(files)]
