@@ -38,7 +38,7 @@ class SkeletonError(ValueError):
     """A file that is not a usable `.skeleton` file: `path`, `line` (from 1; None: the whole file) and `reason`."""
 
     def __init__(self, path, line, reason):
-        super().__init__(path, line, reason)  # all arguments, so that the error survives the road between processes
+        super().__init__(path, line, reason)  # all arguments, so that the error survives being sent between processes
         self.path, self.line, self.reason = path, line, reason
 
     def __str__(self):

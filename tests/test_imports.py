@@ -29,13 +29,13 @@ FORBIDDEN = {  # what the floors would allow
     "evaluation": {"initializer", "options"},
 }
 PADDLE_FREE = ["reader", "dataset", "scheduler", "options", "generator"]
-FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+FLOOR = {package: number for number, names in enumerate(FLOORS) for package in names}
 ON_TOP = {"tests", "benchmarks"}
 
 
-def files(room):
-    path = ROOT / f"{room}.py"
-    return [path] if path.exists() else sorted((ROOT / room).rglob("*.py"))
+def files(package):
+    path = ROOT / f"{package}.py"
+    return [path] if path.exists() else sorted((ROOT / package).rglob("*.py"))
 
 
 def imported(path):
@@ -54,24 +54,24 @@ def packages(path):
 
 
 def test_every_package_has_a_floor():
-    rooms = {path.stem for path in ROOT.glob("*.py")} | {path.parent.name for path in ROOT.glob("*/__init__.py")}
-    assert rooms - ON_TOP == set(FLOOR)
+    names = {path.stem for path in ROOT.glob("*.py")} | {path.parent.name for path in ROOT.glob("*/__init__.py")}
+    assert names - ON_TOP == set(FLOOR)
 
 
-@pytest.mark.parametrize("room", sorted(FLOOR))
-def test_no_arrow_runs_up(room):
-    assert files(room), room
-    for path in files(room):
-        above = {name for name in packages(path) if FLOOR.get(name, 0) > FLOOR[room]} | (packages(path) & ON_TOP)
+@pytest.mark.parametrize("package", sorted(FLOOR))
+def test_no_arrow_runs_up(package):
+    assert files(package), package
+    for path in files(package):
+        above = {name for name in packages(path) if FLOOR.get(name, 0) > FLOOR[package]} | (packages(path) & ON_TOP)
         assert not above, f"{path.relative_to(ROOT)} imports {above}"
-        wrong = packages(path) & FORBIDDEN.get(room, set())
+        wrong = packages(path) & FORBIDDEN.get(package, set())
         assert not wrong, f"{path.relative_to(ROOT)} imports {wrong}"
 
 
 def test_no_two_modules_import_each_other():
     names = {}
-    for room in FLOOR:
-        for path in files(room):
+    for package in FLOOR:
+        for path in files(package):
             parts = path.relative_to(ROOT).with_suffix("").parts
             names[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
 
@@ -90,9 +90,9 @@ def test_no_two_modules_import_each_other():
         assert name not in reached, f"{name} imports itself by way of {sorted(reached)}"
 
 
-@pytest.mark.parametrize("room", PADDLE_FREE)
-def test_packages_without_paddle(room):
-    for path in files(room):
+@pytest.mark.parametrize("package", PADDLE_FREE)
+def test_packages_without_paddle(package):
+    for path in files(package):
         assert "paddle" not in packages(path), path
 
 

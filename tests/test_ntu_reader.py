@@ -218,7 +218,7 @@ def test_a_huge_file_is_refused_before_it_is_read(tmp_path):
             read_skeleton(path, max_frames)
 
 
-def test_error_survives_the_road_between_processes_and_stays_on_one_line():
+def test_error_survives_being_sent_between_processes_and_stays_on_one_line():
     error = pickle.loads(pickle.dumps(SkeletonError("a\nb/\udcff数.skeleton", 7, "why")))
     assert str(error) == "a\\nb/\\udcff数.skeleton: line 7: why"
 
