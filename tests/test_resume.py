@@ -26,7 +26,7 @@ from utils.process import start_paddle
 start_paddle()
 import options.schema, initializer, main, paddle.framework.io, processor, training.recorder, tensorboardX
 FILES = {module.__file__: module.__name__.split(".")[-1] for module in (
-    processor, training.recorder, sys.modules["training.checkpoint"], sys.modules["evaluation.scores"], sys.modules["utils.log"], sys.modules["utils.process"],
+    processor, training.recorder, sys.modules["training.checkpoint"], sys.modules["evaluation.scores"], sys.modules["utils.log"], sys.modules["utils.files"],
     paddle.framework.io)}
 processor.LOG_EVERY = 2
 
