@@ -17,8 +17,6 @@ import re
 from collections import Counter
 from pathlib import Path
 
-import yaml
-
 from options.command_line import make_parser
 from options.schema import FOLDER, Config, load_config
 from utils.files import replacing
@@ -41,43 +39,37 @@ def head(*titles):
     return row(*titles) + row(*["---"] * len(titles))
 
 
-def allowed(part, parts):
-    """The values that a part of a JSON schema lets through, in words; `parts` are those that it may refer to."""
+def allowed(part):
+    """The values that a part of a JSON schema lets through, in words."""
     if "$ref" in part:
         return part["$ref"].rsplit("/", 1)[1].lower()
     if "anyOf" in part:
-        return ", ".join(allowed(option, parts) for option in part["anyOf"])
+        return ", ".join(allowed(option) for option in part["anyOf"])
     if "enum" in part:
         return ", ".join(map(str, part["enum"]))
     if part["type"] == "array":
-        return f"list: {allowed(part['items'], parts)}"
+        return f"list: {allowed(part['items'])}"
     limits = [f"{word} {part[key]:.15g}" for key, word in LIMITS.items() if part.get(key, 2**31 - 1) != 2**31 - 1]
     return " ".join([WORDS.get(part["type"], part["type"]), *limits])
 
 
-def leaves(node, schema, parts, path=()):
-    """Yield (dotted key, YAML node, part of the schema) of every setting in a node of the defaults."""
-    for key, value in node.value:
-        part = schema["properties"][key.value]
-        if isinstance(value, yaml.MappingNode):
-            yield from leaves(value, parts[part["$ref"].rsplit("/", 1)[1]], parts, (*path, key.value))
-        else:
-            yield ".".join((*path, key.value)), value, part
-
-
 def settings():
     """{mark: table} of docs/configuration.md: each key with its switch, default, range and meaning, under its section."""
-    text, schema = (FOLDER / "defaults.yaml").read_text(encoding="utf-8"), Config.model_json_schema()
+    schema, table = Config.model_json_schema(), ""
     flags = {action.dest: action.option_strings[0] for action in make_parser()._actions if action.option_strings[0][1] != "-"}
-    table, title, lines = "", None, text.splitlines()
-    for key, node, part in leaves(yaml.compose(text), schema, schema["$defs"]):
-        start, end = node.start_mark, node.end_mark
-        above = [line[2:] for line in lines[4 : start.line] if line.startswith("# ")]  # after the file's own header
-        if title != (title := above[-1] if above else "The process"):
-            table += f"\n## {title}\n\n" + head("key", "", "default", "allowed", "meaning")
-        meaning = lines[start.line].partition(" # ")[2]
-        default = text[start.index : end.index]
-        table += row(f"`{key}`", flags.get(key, ""), f"`{default}`", allowed(part, schema["$defs"]), meaning)
+    sections = [("", schema)]  # start of the dotted keys and part of the schema, by depth
+    _, text = (FOLDER / "defaults.yaml").read_text(encoding="utf-8").split("\n\n", 1)  # after the file's own header
+    for line in ["# The process", *text.splitlines()]:
+        if line.startswith("# "):
+            table += f"\n## {line[2:]}\n\n" + head("key", "", "default", "allowed", "meaning")
+        elif found := re.fullmatch(r"( *)(\w+):(?: +([^ #].*?))?(?: +# (.*))?", line):
+            indent, key, default, meaning = found.groups()
+            start, section = sections[len(indent) // 2]
+            part, key = section["properties"][key], start + key
+            if default:
+                table += row(f"`{key}`", flags.get(key, ""), f"`{default}`", allowed(part), meaning)
+            else:
+                sections[len(indent) // 2 + 1 :] = [(f"{key}.", schema["$defs"][part["$ref"].rsplit("/", 1)[1]])]
     return {"settings": table}
 
 
