@@ -11,8 +11,7 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from dataset.features import branch_features
 from dataset.graph import NTU, Graph
-from options.fields import Count, Positive, Section, Text
-from options.yaml_file import read_yaml
+from options.yaml_file import Count, Positive, Section, Text, read_yaml
 from utils.errors import UserError
 from utils.files import sha256
 

@@ -10,9 +10,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, mo
 
 from utils.errors import UserError, printable
 
-from .fields import Count, Positive, Section, Text
 from .skeleton import Skeleton, read_skeleton
-from .yaml_file import find_yaml, parse_yaml, read_yaml
+from .yaml_file import Count, Positive, Section, Text, find_yaml, parse_yaml, read_yaml
 
 FOLDER = Path(__file__).parents[1] / "configs"
 DATASETS = ("ntu-xsub", "ntu-xview", "ntu-xsub120", "ntu-xset120")

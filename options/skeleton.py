@@ -5,8 +5,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from .fields import Section, Text
-from .yaml_file import find_yaml, read_yaml
+from .yaml_file import Section, Text, find_yaml, read_yaml
 
 FOLDER = Path(__file__).parents[1] / "configs" / "graphs"
 

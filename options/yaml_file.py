@@ -1,10 +1,12 @@
-"""YAML texts and files, read safely and strictly."""
+"""YAML texts and files, read safely and strictly, and types of what stands in them."""
 
 import difflib
 import re
 from pathlib import Path
+from typing import Annotated
 
 import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from utils.errors import UserError
 from utils.files import read_bytes
@@ -64,3 +66,18 @@ def read_yaml(path):
     if values is not None and not isinstance(values, dict):
         raise UserError(f"{path}: must hold keys and values, like configs/2001.yaml")
     return values or {}
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+def _as_text(value):
+    if isinstance(value, str) and not (value.isprintable() and len(value) < 1000):
+        raise ValueError("must be a text of one line")
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**999 else value
+
+
+Text = Annotated[str, BeforeValidator(_as_text), Field(min_length=1)]
+Positive = Annotated[int, Field(gt=0, le=2**31 - 1)]
+Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
