@@ -82,7 +82,6 @@ def train(config, tuned, command):
     trainer.train()
     if trainer.rank == 0:
         say_trained(folder, Path(config.work_dir) / "model.pdparams", command)
-    return 0
 
 
 def say_trained(folder, final, command):
@@ -124,7 +123,6 @@ def evaluate(config, tuned, command):
             places |= report(config, model, feeder, scores, folder)
             jobs = ["-ex"]
         print(closing_block("Evaluated", places, next_jobs(command, config.pretrained_path, *jobs)))
-    return 0
 
 
 def report(config, model, feeder, scores, folder):
@@ -175,7 +173,6 @@ def extract(config, tuned, command):
     recognise = f"python infer.py --model_file {shlex.quote(str(prefix))} --data_file {recording}"
     jobs = {} if config.export_to == "triton" else {"recognise a recording": recognise}
     print(closing_block("Exported", {"program": f"{prefix}.*"}, jobs))
-    return 0
 
 
 def launched():
@@ -208,7 +205,7 @@ def main(argv=None):
         if not (config.extract or launched()):
             launch(config, argv)
         job = extract if config.extract else evaluate if config.evaluate or config.visualize else train
-        return job(config, tuned, same_command(name, overrides))
+        return job(config, tuned, same_command(name, overrides)) or 0
     except UserError:
         drop_unused_folder()
         raise

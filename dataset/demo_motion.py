@@ -11,9 +11,7 @@ from pathlib import Path
 import numpy as np
 
 RATE = 30  # frames a second, Kinect v2's
-# Kinect v2's 25 joints, counted from 0: the other end of each joint's bone (as in NTU's bone stream), and the bone's
-# length in metres: with the sensor's noise on top they measure as in real files.
-PARENT = np.array([1, 1, 20, 2, 20, 4, 5, 6, 20, 8, 9, 10, 0, 12, 13, 14, 0, 16, 17, 18, 1, 22, 7, 24, 11])
+# Metres from each of Kinect v2's 25 joints to its parent: with the sensor's noise on top they measure as in real files.
 LENGTH = np.array([27, 0, 7, 12, 14, 23, 21, 5, 13, 21, 22, 6, 5.7, 34, 33, 9, 6.7, 33, 35, 9, 20, 5, 2.4, 5, 2.4]) / 100
 SIDES = ((1, (8, 9, 10, 11, 23, 24), (16, 17, 18, 19)), (-1, (4, 5, 6, 7, 21, 22), (12, 13, 14, 15)))  # sign, arm, leg
 

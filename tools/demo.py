@@ -13,7 +13,6 @@ if __name__ == "__main__":  # before the imports, so that a signal during them i
 
     sys.exit(run_command("tools.demo"))
 
-import argparse
 import re
 import shutil
 import subprocess
@@ -22,6 +21,7 @@ from pathlib import Path
 
 from tools.demo_data import ACTIONS, write_demo
 from utils.errors import UserError
+from utils.terminal import Parser
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = Path("demo")
@@ -42,7 +42,7 @@ def run(title, *command):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = Parser(prog="tools/demo.py", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer, shorter clips and epochs: under 2 minutes")
     quick = parser.parse_args().quick
     start, motions = time.time(), f"{FOLDER}/skeletons"
@@ -71,4 +71,3 @@ motions {motions}, data set {FOLDER}/npy_dataset, runs {FOLDER}/workdir, weights
 next: get NTU RGB+D (README, "Data"), then python main.py -c 2001 -gd and python main.py -c 2001""")
     if top1 < needed:
         raise UserError(f"top-1 {top1:.2f} % is below the {needed:.0f} % that this demo must reach")
-    return 0

@@ -17,7 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dataset.demo_motion import ACTIONS, PARENT, Clip, draw_body, drift, joints, perform, turn
+from dataset.demo_motion import ACTIONS, Clip, draw_body, drift, joints, perform, turn
+from dataset.graph import NTU
 from utils.errors import UserError
 from utils.files import replacing
 from utils.terminal import Parser
@@ -33,7 +34,7 @@ JITTER = np.array([*[0.3] * 4, 0.6, 1, 1.5, 3.4, 0.6, 1, 1.5, 3.4, 0.6, 1, 1.5, 
 SWAY = np.array([3, 3, 3, 3, 6, 20, 18, 17, 6, 20, 18, 17, 6, 28, 25, 18, 6, 28, 25, 18, 3, 18, 15, 18, 15]) / 1e3
 
 RECORD = "%d %d %d %d %d %d %.7g %.7g %d\n25\n" + ("%.7g " * 11 + "%d\n") * 25
-ENDS = np.setdiff1d(np.arange(25), [*PARENT, 0])  # Kinect v2 gives the last joint of a limb no orientation
+ENDS = np.setdiff1d(np.arange(25), [*NTU.parents, 0])  # Kinect v2 gives the last joint of a limb no orientation
 
 
 def sense(place, rng, rough=1):
@@ -51,7 +52,7 @@ def records(place, state):
     """A body's fields but for its id, (T, 9 + 25 * 12), from joints (T,25,3) in camera space and tracking states."""
     x, y, z = np.moveaxis(place, -1, 0)
     pixels = np.stack([256.3 + 366 * x / z, 208.5 - 366 * y / z, 974 + 1081 * x / z, 568 - 1081 * y / z], -1)
-    bone = place - place[:, PARENT]
+    bone = place - place[:, NTU.parents]
     bone[:, 1] = -bone[:, 0]  # the middle of the spine is its own parent
     bone /= np.linalg.norm(bone, axis=-1, keepdims=True)
     # The shortest turn that brings +y onto the bone; the small number settles a bone that points straight down.
