@@ -134,18 +134,10 @@ def report(config, model, feeder, scores, folder):
     settings, up = config.report_args, config.report_args.up
     if up == "auto":
         up = "z" if config.data.transform else "-y" if config.data.num_channel == 2 else "y"
-    return write_report(
-        model,
-        feeder,
-        scores,
-        initializer.class_names(config),
-        about={"network": config.model_type, "data set": config.dataset, "checkpoint": config.pretrained_path},
-        chosen=(settings.samples, settings.names),
-        up=up,
-        run=run_of(config.pretrained_path),
-        folder=folder,
-        figures=config.save_figures,
-    )
+    about = {"network": config.model_type, "data set": config.dataset, "checkpoint": config.pretrained_path}
+    places = {"run": run_of(config.pretrained_path), "folder": folder, "figures": config.save_figures}
+    classes, chosen = initializer.class_names(config), (settings.samples, settings.names)
+    return write_report(model, feeder, scores, classes, about=about, chosen=chosen, up=up, **places)
 
 
 def extract(config, tuned, command):

@@ -70,11 +70,10 @@ def sample_saliency(model, feeder, index, names, up):
     with paddle.no_grad(), attention_maps(model) as attention:
         logits, feature_map = (value.astype("float32").numpy()[0] for value in model(paddle.to_tensor(features[None])))
     weights = model.classifier.fc.weight.astype("float32").numpy().reshape(len(logits), -1)
-    maps = {}
-    for what, number in {"predicted": int(logits.argmax()), "true": label}.items():
-        if what == "predicted" or number != logits.argmax():
-            activation = np.maximum(np.tensordot(weights[number], feature_map, 1), 0)  # (T', V, M)
-            maps[f"class activation, {what} class: {names[number]}"] = activation.transpose(0, 2, 1)
+    maps, guess = {}, int(logits.argmax())
+    for what, number in [("predicted", guess), ("true", label)][: 1 + (label != guess)]:
+        activation = np.maximum(np.tensordot(weights[number], feature_map, 1), 0)  # (T', V, M)
+        maps[f"class activation, {what} class: {names[number]}"] = activation.transpose(0, 2, 1)
     main = [key for key in attention if key.startswith("main_stream.")]
     for number, key in enumerate(main, start=1):
         maps[f"attention, block {number} of {len(main)} after fusion"] = attention[key].transpose(1, 0, 2)
