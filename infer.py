@@ -15,12 +15,12 @@ if __name__ == "__main__":  # before the imports, so that a signal during them i
     sys.exit(run_command("infer"))
 
 import argparse
-import contextlib
 import csv
 import itertools
 import json
+from collections import deque
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cached_property
 
 import numpy as np
 
@@ -66,7 +66,6 @@ class Recognizer:
         self.program = Program(path, engine, **options)
         self.top_k, self.batch_size = top_k, max(batch_size, self.program.shape[0])
         self.settings = self.program.preprocessing
-        self.empty_body = None
 
     def predict(self, source, window=None, stride=None):
         """[Prediction] of each sample of `source`: a .skeleton file, a folder or list of them, a .npy file, an array.
@@ -115,13 +114,16 @@ class Recognizer:
         """
         if present is None:
             return self.program(x)
-        if self.empty_body is None:
-            nobody = np.zeros((1, self.program.num_channel, *self.program.shape[-3:]), "float32")
-            self.empty_body = self.program(self.arrange(nobody))[0]
         logits = np.tile(self.empty_body, (*present.shape, 1))
         if len(x):
             logits[present] = self.program(x)
         return logits.mean(axis=1)
+
+    @cached_property
+    def empty_body(self):
+        """Logits (classes,) of a body that is not there."""
+        nobody = np.zeros((1, self.program.num_channel, *self.program.shape[-3:]), "float32")
+        return self.program(self.arrange(nobody))[0]
 
     def name_actions(self, batch, logits):
         """[Prediction] of logits (N, classes)."""
@@ -143,37 +145,17 @@ class Recognizer:
 # ---------------------------------------------------------------- the command
 
 
-@contextlib.contextmanager
-def writing(path):
-    """Yield a function that writes a Prediction to a .csv or .jsonl file; the file appears whole at the end, or not at all."""
-    suffix = path and Path(path).suffix
-    if suffix not in (None, ".csv", ".jsonl"):
-        raise UserError(f"--output {path}: must end with .csv or .jsonl")
-    if path is None:
-        yield lambda prediction: None
-        return
+def save(path, predictions):
+    """Write Predictions to a .csv or .jsonl file as they come; the file appears whole at the end, or not at all."""
     with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
+        if path.endswith(".jsonl"):
+            file.writelines(json.dumps(vars(prediction), ensure_ascii=False) + "\n" for prediction in predictions)
+            return
         table = csv.writer(file)
-        if suffix == ".csv":
-            table.writerow(["name", "start_s", "end_s", "rank", "label", "class", "probability"])
-
-        def write(prediction):
-            if suffix == ".jsonl":
-                file.write(json.dumps(vars(prediction), ensure_ascii=False) + "\n")
-                return
-            for rank, values in enumerate(prediction.ranked(), start=1):
-                table.writerow([prediction.name, *(prediction.seconds or ("", "")), rank, *values])
-
-        yield write
-
-
-def accuracy_line(samples, predictions, right):
-    """The line of a batch with labels; `right`: for each sample, whether it was recognised."""
-    predicted = np.array2string(np.array([p.labels[0] for p in predictions]), max_line_width=sys.maxsize, threshold=sys.maxsize)
-    return (
-        f"Batch action class Predict:  {predicted} Batch action class True:  {[sample.label for sample in samples]} "
-        f"Batch Accuracy:  {round(sum(right) / len(right), 6)} Batch sample Name:  {[sample.name for sample in samples]}"
-    )
+        table.writerow(["name", "start_s", "end_s", "rank", "label", "class", "probability"])
+        for prediction in predictions:
+            start = [prediction.name, *(prediction.seconds or ("", ""))]
+            table.writerows([*start, rank, *values] for rank, values in enumerate(prediction.ranked(), start=1))
 
 
 def show(prediction, last):
@@ -186,6 +168,40 @@ def show(prediction, last):
         print("{:7.1f} - {:7.1f} s  {}".format(*prediction.seconds, prediction.lines()[0]))
 
 
+def show_batch(samples, predictions):
+    """Print the line of a batch with labels; returns for each sample whether it was recognised."""
+    predicted, labels = np.array([p.labels[0] for p in predictions]), [sample.label for sample in samples]
+    right = (predicted == labels).tolist()
+    print(
+        f"Batch action class Predict:  {np.array2string(predicted, max_line_width=sys.maxsize, threshold=sys.maxsize)} "
+        f"Batch action class True:  {labels} "
+        f"Batch Accuracy:  {round(sum(right) / len(right), 6)} Batch sample Name:  {[sample.name for sample in samples]}"
+    )
+    return right
+
+
+def recognise(recognizer, options):
+    """Yield the Predictions of a command line's data, each when it is printed; then print what is asked for over all."""
+    source = (line.strip() for line in sys.stdin if line.strip()) if options.data_file == "-" else options.data_file
+    samples, right, last = [], [], None
+    for samples, predictions in recognizer.predict_batches(source, options.label_file, options.window, options.stride):
+        if samples[0].label is not None:
+            right += show_batch(samples, predictions)
+        for prediction in predictions:
+            if samples[0].label is None:
+                show(prediction, last)
+            last = prediction.name
+            yield prediction
+    if not samples:
+        raise UserError(f"{options.data_file}: holds nothing to recognise")
+    if right:
+        print(f"Infer Mean Accuracy:  {round(sum(right) / len(right), 6)}")
+    if options.benchmark:
+        from inference.benchmark import measure
+
+        print("\n".join(measure(recognizer, samples)))
+
+
 def positive(text):
     """A whole number, at least 1, of a command line's text."""
     if not (text.isascii() and text.isdecimal() and len(text) < 10 and int(text) > 0):
@@ -193,14 +209,8 @@ def positive(text):
     return int(text)
 
 
-def precision(text):
-    """A precision of a command line's text."""
-    if text not in ("fp32", "fp16"):
-        raise argparse.ArgumentTypeError(f"{text!r}: must be fp32 or fp16; int8 changes most answers (docs/findings.md)")
-    return text
-
-
-def make_parser():
+def parse(argv):
+    """Options of a command line; --use-gpu and --use_gpu are the same."""
     parser = Parser(prog="infer.py", description=__doc__.splitlines()[0])
     add, switch = (parser.add_argument, {"type": boolean, "nargs": "?", "const": True, "default": False, "metavar": "BOOL"})
     add("--model_file", required=True, help="program: a file (.json, .pdmodel, .onnx), its prefix, or its folder")
@@ -210,7 +220,12 @@ def make_parser():
     add("-b", "--batch_size", type=positive, default=1)
     add("--backend", choices=["paddle", "onnxruntime"], help="default: by the program found, Paddle's first")
     add("--use_gpu", **switch)
-    add("--precision", type=precision, default="fp32", help="fp32; on a GPU fp16 as well")
+    add(
+        "--precision",
+        choices=["fp32", "fp16"],
+        default="fp32",
+        help="fp16: on a GPU only; int8 changes most answers (docs/findings.md)",
+    )
     add("--enable_mkldnn", help="oneDNN", **switch)
     add("--cpu_threads", type=positive, help="default: all cores")
     add("--use_tensorrt", help="False: TIPC passes it", **switch)
@@ -221,14 +236,11 @@ def make_parser():
     add("--stride", type=positive, help="frames from window to window (default: the window)")
     add("--output", help="write the predictions to a .csv or .jsonl file as well")
     add("--benchmark", help="measure and print speed and memory", **switch)
-    return parser
-
-
-def parse(argv):
-    """Options of a command line; --use-gpu and --use_gpu are the same."""
     words = (word.partition("=") if word.startswith("--") else ("", "", word) for word in argv)
-    words = [key[:2] + key[2:].replace("-", "_") + sign + value for key, sign, value in words]
-    return make_parser().parse_args(words)
+    options = parser.parse_args([key[:2] + key[2:].replace("-", "_") + sign + value for key, sign, value in words])
+    if options.output and not options.output.endswith((".csv", ".jsonl")):
+        raise UserError(f"--output {options.output}: must end with .csv or .jsonl")
+    return options
 
 
 def choose_engine(options):
@@ -236,11 +248,11 @@ def choose_engine(options):
     if options.use_tensorrt:
         hint = "leave it out; --use_gpu True runs Paddle's own GPU engine"
         raise UserError(f"--use_tensorrt True: Paddle's TensorRT can't run the .json programs of Paddle 3; {hint}")
-    flags = {"gpu": options.use_gpu, "onednn": options.enable_mkldnn}
-    chosen = next((engine for engine, wanted in flags.items() if wanted), None)
-    if options.backend == "onnxruntime" and chosen:
+    if not (options.use_gpu or options.enable_mkldnn):
+        return "native" if options.backend == "paddle" else options.backend
+    if options.backend == "onnxruntime":
         raise UserError("--backend onnxruntime: runs on the CPU, without --use_gpu and --enable_mkldnn")
-    return chosen or {"paddle": "native", "onnxruntime": "onnxruntime", None: None}[options.backend]
+    return "gpu" if options.use_gpu else "onednn"
 
 
 def main(argv=None):
@@ -249,27 +261,9 @@ def main(argv=None):
     recognizer = Recognizer(options.model_file, choose_engine(options), **{key: getattr(options, key) for key in taken})
     for note in recognizer.program.notes:
         print(f"note: {note}")
-    source = (line.strip() for line in sys.stdin if line.strip()) if options.data_file == "-" else options.data_file
-    batches = recognizer.predict_batches(source, options.label_file, options.window, options.stride)
-    samples, right, last = [], [], None
-    with writing(options.output) as write:
-        for samples, predictions in batches:
-            if samples[0].label is None:
-                for prediction in predictions:
-                    show(prediction, last)
-                    last = prediction.name
-            else:
-                hits = [p.labels[0] == sample.label for sample, p in zip(samples, predictions, strict=True)]
-                right += hits
-                print(accuracy_line(samples, predictions, hits))
-            for prediction in predictions:
-                write(prediction)
-        if not samples:
-            raise UserError(f"{options.data_file}: holds nothing to recognise")
-    if right:
-        print(f"Infer Mean Accuracy:  {round(sum(right) / len(right), 6)}")
-    if options.benchmark:
-        from inference.benchmark import measure
-
-        print("\n".join(measure(recognizer, samples)))
+    predictions = recognise(recognizer, options)
+    if options.output:
+        save(options.output, predictions)
+    else:
+        deque(predictions, maxlen=0)  # they are printed when they are asked for
     return 0
