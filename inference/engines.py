@@ -10,12 +10,7 @@ from utils.errors import UserError
 from utils.process import cores, start_paddle
 
 KINDS = {".json": "paddle", ".pdmodel": "paddle", ".onnx": "onnx"}  # of programs, by the file's name
-ENGINES = {  # kind of program, precisions; an export is decided by the first of each kind
-    "native": ("paddle", "fp32"),
-    "onednn": ("paddle", "fp32"),
-    "gpu": ("paddle", "fp32", "fp16"),
-    "onnxruntime": ("onnx", "fp32"),
-}
+ENGINES = {"native": "paddle", "onednn": "paddle", "gpu": "paddle", "onnxruntime": "onnx"}  # and the kind of program of each
 
 
 def find_program(path, kind=None):
@@ -144,11 +139,9 @@ def open_engine(path, engine, **options):
 
     `engine` is a key of ENGINES; options: cpu_threads, precision, gpu_mem, params_file. Raises UserError where there is none.
     """
-    precision = options.get("precision", "fp32")
-    kind, *precisions = ENGINES[engine]
-    if precision not in precisions:
-        raise UserError(f"--precision {precision}: {engine} has {', '.join(precisions)}")
-    return (OnnxEngine if kind == "onnx" else PaddleEngine)(Path(path), engine, **options)
+    if options.get("precision") == "fp16" and engine != "gpu":
+        raise UserError(f"--precision fp16: {engine} has fp32")
+    return (OnnxEngine if engine == "onnxruntime" else PaddleEngine)(Path(path), engine, **options)
 
 
 class Program:
@@ -160,8 +153,8 @@ class Program:
     """
 
     def __init__(self, path, engine=None, *, allow_unverified=False, precision="fp32", params_file=None, **options):
-        path, kind = find_program(path, engine and ENGINES[engine][0])
-        decides = next(name for name, (runs, *_) in ENGINES.items() if runs == kind)
+        path, kind = find_program(path, engine and ENGINES[engine])
+        decides = "native" if kind == "paddle" else "onnxruntime"  # whether an export is kept
         engine, record = engine or decides, read_record(path)
         self.path, self.engine, self.precision, self.notes = path, engine, precision, []
         entry = record and record.entry(kind, path, params_file)
