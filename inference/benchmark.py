@@ -2,9 +2,9 @@
 
 import platform
 import statistics
-import time
+import timeit
+from functools import partial
 
-import numpy as np
 import psutil
 
 WARM_UP, REPEATS = 3, 20
@@ -14,21 +14,15 @@ def measure(recognizer, batch):
     """Lines with the environment, the model, and the median time of each step for one batch of Samples."""
     process = psutil.Process()
     process.cpu_percent()  # counts from here
-    steps = {"preprocess": [], "inference": [], "postprocess": []}
-    for repeat in range(WARM_UP + REPEATS):
-        times = [time.perf_counter()]
-        features, present = recognizer.prepare(batch)
-        times.append(time.perf_counter())
-        logits = recognizer.logits(features, present)
-        times.append(time.perf_counter())
-        recognizer.name_actions(batch, logits)
-        times.append(time.perf_counter())
-        if repeat >= WARM_UP:
-            for taken, spent in zip(steps.values(), np.diff(times), strict=True):
-                taken.append(1000 * spent)
-    median = {step: statistics.median(taken) for step, taken in steps.items()}
+    prepared, program = recognizer.prepare(batch), recognizer.program
+    steps = {
+        "preprocess": partial(recognizer.prepare, batch),
+        "inference": partial(recognizer.logits, *prepared),
+        "postprocess": partial(recognizer.name_actions, batch, recognizer.logits(*prepared)),
+    }
+    times = {step: timeit.repeat(run, number=1, repeat=WARM_UP + REPEATS)[WARM_UP:] for step, run in steps.items()}
+    median = {step: 1000 * statistics.median(taken) for step, taken in times.items()}
     total = sum(median.values())
-    program = recognizer.program
     blocks = {
         "Env info": [f"OS_version: {platform.platform()}", f"Python: {platform.python_version()}", program.infer.version],
         "Conf info": [
