@@ -30,13 +30,13 @@ def replacing_together(*paths):
     path = paths[0]
     try:
         for path in paths:
+            path.parent.mkdir(parents=True, exist_ok=True)
             for left in path.parent.glob(f".{path.name}.*.tmp"):
                 import psutil  # takes long, and is rarely needed
 
                 pid = left.name.split(".")[-2]
                 if pid.isdigit() and not psutil.pid_exists(int(pid)):
                     left.unlink(missing_ok=True)
-            path.parent.mkdir(parents=True, exist_ok=True)
         yield temporaries
         for temporary in temporaries:
             with open(temporary, "rb+") as file:
@@ -118,15 +118,12 @@ def make_run_folder(parent):
     while True:
         folder = Path(parent) / time.strftime("%Y-%m-%d %H-%M-%S")
         try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            folder.mkdir()
+            folder.mkdir(parents=True)
             return folder
-        except FileExistsError:
-            if not folder.is_dir():
-                raise UserError(f"{folder.parent}: is a file, not a folder; choose another --work_dir") from None
-            time.sleep(0.1)
         except OSError as error:
-            raise UserError(f"{folder}: can't be made ({error.strerror}); choose another --work_dir") from error
+            if not folder.is_dir():
+                raise UserError(f"{folder}: can't be made ({error.strerror}); choose another --work_dir") from error
+            time.sleep(0.1)
 
 
 def read_bytes(path, limit=4 << 30):
