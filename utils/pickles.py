@@ -13,23 +13,19 @@ from utils.files import read_bytes
 MOST_OPERATIONS = 10_000_000  # of a pickle, each making some 100 bytes at most; a label file has four a sample
 
 
-def _error(reason):
-    return pickle.UnpicklingError(reason)
-
-
 class _Dtype:
     """A NumPy type of numbers or texts, as a pickle describes it."""
 
     def __init__(self, name, *_):
         if not re.fullmatch(r"[<>=|]?([fiub][1248]|[SU]\d{1,5})", name):
-            raise _error(f"it holds values of NumPy's type {name!r:.20}")
+            raise ValueError(f"it holds values of NumPy's type {name!r:.20}")
         self.value = np.dtype(name)
 
 
 def _view(data, dtype, shape, order="C"):
     """Bytes as an array, which takes no memory of its own; raises ValueError where they do not fit the shape."""
     if not isinstance(data, bytes | bytearray):  # a view of an array would outlive its memory
-        raise _error("it makes arrays of something other than bytes")
+        raise ValueError("it makes arrays of something other than bytes")
     return np.frombuffer(data, dtype.value).reshape(shape, order=order)
 
 
@@ -37,7 +33,7 @@ def _dict(pairs=()):
     """A dict of (key, value) pairs; nested tuples as keys could take for ever to hash."""
     pairs = list(pairs)
     if not all(isinstance(key, str) or (isinstance(key, int) and abs(key) < 2**60) for key, _ in pairs):
-        raise _error("it has a key that is neither a text nor a number")
+        raise ValueError("it has a key that is neither a text nor a number")
     return dict(pairs)
 
 
@@ -63,15 +59,13 @@ _OPERATIONS = """PROTO FRAME STOP MARK NONE NEWTRUE NEWFALSE INT BININT BININT1 
     LONG_BINGET GLOBAL STACK_GLOBAL REDUCE BUILD BINPERSID"""
 
 
-class _Dispatch(dict):
-    def __missing__(self, code):
-        raise _error(f"its operation {bytes([code])} is none of plain data")
-
-
 class _Unpickler(pickle._Unpickler):
     """Python's unpickler in its form written in Python, with those operations only that make plain data."""
 
-    dispatch = _Dispatch()
+    def refuse(self):
+        raise ValueError("it has an operation that no plain data needs")
+
+    dispatch = dict.fromkeys(range(256), refuse)
 
     def __init__(self, data, makers, persistent_load):
         super().__init__(io.BytesIO(data), encoding="latin1")
@@ -81,14 +75,14 @@ class _Unpickler(pickle._Unpickler):
 
     def find_class(self, module, name):
         if (module, name) not in self.makers:
-            raise _error(f"it asks for {module}.{name}, which no such file needs")
+            raise ValueError(f"it asks for {module}.{name}, which no such file needs")
         return self.makers[module, name]
 
     def load_reduce(self):
         arguments = self.stack.pop()
         self.room -= sum(len(argument) for argument in arguments if hasattr(argument, "__len__"))
         if self.room < 0:
-            raise _error("it would grow out of proportion")
+            raise ValueError("it would grow out of proportion")
         self.stack[-1] = self.stack[-1](*arguments)
 
     def load_build(self):
@@ -100,34 +94,33 @@ class _Unpickler(pickle._Unpickler):
             _, shape, dtype, order, data = state
             value.__setstate__((1, _view(data, dtype, shape).shape, dtype.value, bool(order), data))
         elif not isinstance(value, dict):
-            raise _error("it changes what is no data")
+            raise ValueError("it changes what is no data")
 
     def load_bytearray8(self):
         size = int.from_bytes(self.read(8), "little")
         self.append(bytearray(self.read(size)))  # Python's own takes the memory before it reads
 
     def load_dict(self):
-        items = self.pop_mark()  # which changes what `append` is
-        self.append(self.popped_dict(items))
+        items = self.pop_mark()
+        self.append({})
+        self.load_items(items)
 
     def load_setitem(self):
-        items = [self.stack.pop(), self.stack.pop()]
-        self.stack[-1].update(self.popped_dict(items[::-1]))
+        value, key = self.stack.pop(), self.stack.pop()
+        self.load_items([key, value])
 
     def load_setitems(self):
-        items = self.pop_mark()
-        self.stack[-1].update(self.popped_dict(items))
+        self.load_items(self.pop_mark())
 
-    @staticmethod
-    def popped_dict(items):
-        return _dict(zip(items[::2], items[1::2], strict=True))
+    def load_items(self, items):
+        self.stack[-1].update(_dict(zip(items[::2], items[1::2], strict=True)))
 
 
 def _counted(load):
     def operation(self):
         self.operations += 1
         if self.operations > MOST_OPERATIONS:
-            raise _error(f"it has more than {MOST_OPERATIONS} operations")
+            raise ValueError(f"it has more than {MOST_OPERATIONS} operations")
         load(self)
 
     return operation
@@ -139,6 +132,10 @@ for _name in _OPERATIONS.split():
     _Unpickler.dispatch[_code] = _counted(getattr(_Unpickler, _load))
 
 
+_DAMAGE = (ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, RecursionError, TypeError, ValueError)
+_DAMAGE += (pickle.UnpicklingError, struct.error)
+
+
 def unpickle(data, source, more=(), persistent_load=None):
     """The value of a pickle, given as bytes; `source` is named in errors. Nothing in it is ever run.
 
@@ -147,12 +144,9 @@ def unpickle(data, source, more=(), persistent_load=None):
     """
     try:
         return _Unpickler(data, {**_MAKERS, **dict(more)}, persistent_load).load()
-    except (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError) as error:
-        damage = error
-    except (EOFError, pickle.UnpicklingError, struct.error) as error:
-        damage = error
-    reason = " ".join(str(damage).split()) or type(damage).__name__
-    raise UserError(f"{source}: not a usable file, damaged or of another kind ({reason})") from damage
+    except _DAMAGE as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"{source}: not a usable file, damaged or of another kind ({reason})") from error
 
 
 def load_pickle(path, limit=4 << 30):
