@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import platform
 import signal
 import sys
 import warnings
@@ -40,8 +41,7 @@ def start_paddle():
     Threads for OpenMP and MKL; MKL's fast code path on AMD processors; memory kept between steps instead of given back
     (glibc). Returns what was set, as text. Silences what Paddle says on import about threads and compilers.
     """
-    wanted = {"OMP_NUM_THREADS": str(cores()), "MKL_NUM_THREADS": str(cores())}
-    cpu = Path("/proc/cpuinfo")
+    wanted, cpu = {"OMP_NUM_THREADS": str(cores()), "MKL_NUM_THREADS": str(cores())}, Path("/proc/cpuinfo")
     if cpu.exists() and "AuthenticAMD" in cpu.read_text():
         wanted["MKL_DEBUG_CPU_TYPE"] = "5"
     done = {key: value for key, value in wanted.items() if key not in os.environ}
@@ -72,11 +72,7 @@ def versions():
     import numpy as np
     import paddle
 
-    head = Path(__file__).parents[1] / ".git" / "HEAD"
-    commit = "none"
-    if head.is_file():
-        commit = head.read_text().strip()
-        if commit.startswith("ref: "):
-            ref = head.parent / commit[5:]
-            commit = ref.read_text().strip() if ref.is_file() else commit[5:]
-    return f"Python {sys.version.split()[0]}, Paddle {paddle.__version__}, NumPy {np.__version__}, commit {commit[:12]}"
+    git = Path(__file__).parents[1] / ".git"
+    name = (git / "HEAD").read_text().strip().removeprefix("ref: ") if (git / "HEAD").is_file() else "none"
+    commit = (git / name).read_text() if (git / name).is_file() else name  # else detached, or in a packed file
+    return f"Python {platform.python_version()}, Paddle {paddle.__version__}, NumPy {np.__version__}, commit {commit[:12]}"
