@@ -1,6 +1,5 @@
 """Access to a generated data set: samples read from the file one by one, labels, batches of features. No Paddle."""
 
-import math
 import os
 import pickle
 import threading
@@ -27,20 +26,22 @@ def split_paths(root_folder, transform, dataset, split):
 
 def load_data(path):
     """Memory-mapped float32 array (N, C, T, V, M) of a npy file; raises UserError where it is anything else."""
-    if not Path(path).is_file():
-        raise UserError(f"{path}: no such file; make the data set first (python main.py -c ID -gd)")
+    check_is_there(path)
     try:
-        with open(path, "rb") as file:
-            readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-            shape, turned, dtype = readers[np.lib.format.read_magic(file)](file)
-            start, size = file.tell(), os.fstat(file.fileno()).st_size
+        with np.errstate(over="ignore"):  # of a shape beyond all memory, which is refused
+            data = np.lib.format.open_memmap(path, mode="r")
+        whole = Path(path).stat().st_size == data.offset + data.nbytes
     except (*DAMAGE, ValueError, TypeError, LookupError, SyntaxError, RecursionError) as error:
         raise UserError(f"{path}: not a readable npy array ({' '.join(str(error).split())}); generate it again") from error
-    if len(shape) != 5 or dtype != np.float32 or turned:
-        raise UserError(f"{path}: holds {dtype} {shape}, needed is float32 (N, C, T, V, M); generate it again")
-    if min(shape) < 0 or size != start + 4 * math.prod(shape):
-        raise UserError(f"{path}: has {size} bytes, not what {shape} takes; it is damaged, generate it again")
-    return np.memmap(path, np.float32, "r", start, shape)
+    if data.ndim != 5 or data.dtype != np.float32 or not data.flags.c_contiguous or not whole:
+        raise UserError(f"{path}: holds {data.dtype} {data.shape}, needed is float32 (N, C, T, V, M) alone; generate it again")
+    return data
+
+
+def check_is_there(path):
+    """Raise UserError where a file of a data set is missing."""
+    if not Path(path).is_file():
+        raise UserError(f"{path}: no such file; make the data set first (python main.py -c ID -gd)")
 
 
 def write_header(file, shape):
@@ -80,18 +81,15 @@ def load_labels(path):
 
     Raises UserError where the file is anything else. Nothing in it is run (see utils.pickles).
     """
-    if not Path(path).is_file():
-        raise UserError(f"{path}: no such file; make the data set first (python main.py -c ID -gd)")
+    check_is_there(path)
     value = load_pickle(path)
-    if not isinstance(value, (tuple, list)) or len(value) != 3 or not all(isinstance(part, (list, tuple)) for part in value):
-        raise UserError(f"{path}: must hold three lists (names, labels, lengths)")
+    lists = isinstance(value, (tuple, list)) and len(value) == 3 and all(isinstance(part, (list, tuple)) for part in value)
+    if not lists or len({len(part) for part in value}) > 1:
+        raise UserError(f"{path}: must hold three lists of one length (names, labels, lengths)")
     names, labels, lengths = value
-    if not len(names) == len(labels) == len(lengths):
-        raise UserError(f"{path}: lists of different length ({len(names)} names, {len(labels)} labels, {len(lengths)} lengths)")
-    if not all(isinstance(name, str) and name.isprintable() for name in names):
-        raise UserError(f"{path}: sample names must be texts that can be printed")
-    if not all(isinstance(number, (int, np.integer)) and 0 <= number < 2**31 for number in (*labels, *lengths)):
-        raise UserError(f"{path}: labels and lengths must be whole numbers from 0")
+    numbers = all(isinstance(number, (int, np.integer)) and 0 <= number < 2**31 for number in (*labels, *lengths))
+    if not numbers or not all(isinstance(name, str) and name.isprintable() for name in names):
+        raise UserError(f"{path}: names must be texts that can be printed, labels and lengths whole numbers from 0")
     return ([name.replace("\\", "/").rsplit("/", 1)[-1] for name in names], [int(x) for x in labels], [int(x) for x in lengths])
 
 
@@ -115,21 +113,17 @@ class NTUFeeder:
         self.data = SampleFile(data_path)
         self.names, self.labels, lengths = load_labels(label_path)
         count, C, T, V, M = self.data.shape
-        if count != len(self.names):
+        if count != len(self.names) or count == 0:
             raise UserError(f"{label_path}: names {len(self.names)} samples, {data_path} holds {count}; generate them together")
-        if count == 0:
-            raise UserError(f"{data_path}: holds no sample")
         if num_frame > T or (num_channel, graph.num_joints, num_person) != (C, V, M):
             raise UserError(
                 f"{data_path}: samples are (C, T, V, M) = {(C, T, V, M)}; the configuration asks for C = {num_channel} "
                 f"(num_channel), T = {num_frame} (num_frame), V = {graph.num_joints} ({graph.name} skeleton) and "
                 f"M = {num_person} (num_person)"
             )
-        for name, label in zip(self.names, self.labels, strict=True):
-            if label >= num_classes:
-                raise UserError(f"{label_path}: label {label} of {name}; must be 0 to {num_classes - 1}")
-        if max(lengths) > T:
-            raise UserError(f"{label_path}: a length is not within 0 to {T}")
+        for name, label, length in zip(self.names, self.labels, lengths, strict=True):
+            if label >= num_classes or length > T:
+                raise UserError(f"{label_path}: {name} has label {label}, length {length}; at most {num_classes - 1} and {T}")
         self.graph, self.inputs, self.num_frame = graph, inputs, num_frame
         self.count = min(count, limit or count)
         self.sample_shape = (len(inputs), 2 * C, num_frame, V, M)
