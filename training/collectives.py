@@ -25,13 +25,10 @@ def gather(array):
     """Rows of `array` (n, ...) of all ranks, one rank after another; ranks may have different n."""
     if dist.get_world_size() == 1:
         return array
-    counts, rows = [], []
+    parts = []
     with _together():
-        dist.all_gather(counts, paddle.to_tensor([len(array)]))
-        counts = [int(count.item()) for count in counts]
-        padded = np.concatenate([array, np.zeros((max(counts) - len(array), *array.shape[1:]), array.dtype)])
-        dist.all_gather(rows, paddle.to_tensor(padded))
-    return np.concatenate([part.numpy()[:count] for part, count in zip(rows, counts, strict=True)])
+        dist.all_gather_object(parts, array)
+    return np.concatenate(parts)
 
 
 def total(numbers):
