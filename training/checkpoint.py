@@ -55,32 +55,11 @@ def read_checkpoint(path):
     if Path(path).suffix in (".safetensors", ".pth", ".pt", ".tar"):
         raise UserError(f"{path}: is another program's; make a .pdparams of it with tools/convert_weights.py")
     state = load_pickle(path)
-    if isinstance(state, dict) and "model" not in state and all(isinstance(name, str) for name in state):
+    if isinstance(state, dict) and "model" not in state:
         state = {"model": state}
-    weights = state.get("model") if isinstance(state, dict) else None
-    if not isinstance(weights, dict) or not weights:
+    if not isinstance(state, dict) or not isinstance(state["model"], dict) or not weight_arrays(state, path):
         raise UserError(f"{path}: holds no model weights")
-    for name, value in weights.items():
-        if name != NAMES_TABLE:
-            _array(value, name, path)
     return state
-
-
-def newest_checkpoint(parent):
-    """(state, path, lines to log) of the newest run in the folder `parent` that has a usable checkpoint.
-
-    A run's previous.pdparams stands in for a last.pdparams that is damaged or missing. Raises UserError if there is none.
-    """
-    lines = []
-    for folder in sorted(Path(parent).glob("*"), reverse=True):
-        for path in (folder / "last.pdparams", folder / "previous.pdparams"):
-            if path.is_file():
-                try:
-                    return read_checkpoint(path), path, lines
-                except UserError as error:
-                    lines.append(f"{error}; falling back to the checkpoint before it")
-    problems = "".join(f" ({line.split(';')[0]})" for line in lines)
-    raise UserError(f"{parent}: no run with a usable checkpoint to resume{problems}; start one without -r, or give one with -pp")
 
 
 def run_of(checkpoint):
@@ -90,11 +69,23 @@ def run_of(checkpoint):
 
 
 def load_last(runs, path=None):
-    """(checkpoint, its path, run folder or None, lines to log) to resume: of `path`, else the newest usable one of `runs`."""
+    """(checkpoint, its path, run folder or None, lines to log) to resume: of `path`, else of the newest run in the folder `runs`.
+
+    A run's previous.pdparams stands in for a last.pdparams that is damaged or missing, as does a run before it. Raises
+    UserError if there is none.
+    """
     if path:
         return read_checkpoint(path), Path(path), run_of(path), []
-    checkpoint, path, lines = newest_checkpoint(runs)
-    return checkpoint, path, path.parent, lines
+    lines = []
+    for folder in sorted(Path(runs).glob("*"), reverse=True):
+        for last in (folder / "last.pdparams", folder / "previous.pdparams"):
+            if last.is_file():
+                try:
+                    return read_checkpoint(last), last, folder, lines
+                except UserError as error:
+                    lines.append(f"{error}; falling back to the checkpoint before it")
+    problems = "".join(f" ({line.split(';')[0]})" for line in lines)
+    raise UserError(f"{runs}: no run with a usable checkpoint to resume{problems}; start one without -r, or give one with -pp")
 
 
 def weight_arrays(state, path="checkpoint"):
@@ -109,28 +100,26 @@ def _shorten(lines):
 def load_weights(model, state, path, skip=()):
     """Put a checkpoint's weights into `model`, all but names that start with one of `skip`; returns the names left out.
 
-    Raises UserError, model unchanged, naming the first ten entries that are missing, unexpected, of another shape, or of
-    another skeleton graph.
+    Raises UserError, model unchanged, naming the first ten entries that are missing, unexpected, of another shape or skeleton
+    graph, or not finite.
     """
     ours, theirs = model.state_dict(), weight_arrays(state, path)
     skipped = [name for name in ours if name.startswith(tuple(skip))]
     wanted = {name: tensor for name, tensor in ours.items() if name not in skipped}
-    fixed = {name for name, tensor in wanted.items() if name.rsplit(".", 1)[-1] in ("A", "joints")}
-    wrong = [f"{name} is missing" for name in wanted if name not in theirs]
-    wrong += [f"{name} is unexpected" for name in theirs if name not in ours]
-    for name in (name for name in wanted if name in theirs):
-        if theirs[name].shape != tuple(wanted[name].shape):
-            wrong.append(f"{name} is {theirs[name].shape}, needed {tuple(wanted[name].shape)}")
-        elif name in fixed and not np.allclose(theirs[name], wanted[name].astype("float32").numpy(), atol=1e-2):
+    wrong = [f"{name} is unexpected" for name in theirs if name not in ours]
+    for name, tensor in wanted.items():
+        if name not in theirs:
+            wrong.append(f"{name} is missing")
+        elif theirs[name].shape != tuple(tensor.shape):
+            wrong.append(f"{name} is {theirs[name].shape}, needed {tuple(tensor.shape)}")
+        elif not np.isfinite(theirs[name]).all():
+            wrong.append(f"{name} is not finite")
+        elif name.endswith((".A", ".joints")) and not np.allclose(theirs[name], tensor.astype("float32").numpy(), atol=1e-2):
             wrong.append(f"{name} is of another skeleton graph")
     if wrong:
         raise UserError(f"{path}: does not fit this configuration's network, {len(wrong)} entries differ: {_shorten(wrong)}")
-    chosen = {name: theirs[name] for name in wanted}
-    bad = [name for name, value in chosen.items() if value.dtype.kind == "f" and not np.isfinite(value).all()]
-    if bad:
-        raise UserError(f"{path}: {len(bad)} entries hold values that are not finite: {_shorten(bad)}")
-    for name, value in chosen.items():
-        ours[name].set_value(value.astype(str(ours[name].dtype).rsplit(".", 1)[-1]))
+    for name, tensor in wanted.items():
+        tensor.set_value(theirs[name].astype(str(tensor.dtype).rsplit(".", 1)[-1]))
     return skipped
 
 
