@@ -19,6 +19,7 @@ from utils.log import get_logger
 from utils.process import stop_signals
 
 LOG_EVERY = 100  # batches between lines of progress
+BAR = {"leave": False, "dynamic_ncols": True}
 
 
 def step_seed(*numbers):
@@ -26,25 +27,19 @@ def step_seed(*numbers):
     return int(np.random.SeedSequence(numbers).generate_state(1)[0])
 
 
-def progress_bar(items=None, *, shown, **options):
-    """A tqdm bar, over `items` or to be updated by hand."""
-    return tqdm(items, disable=not shown, leave=False, dynamic_ncols=True, **options)
-
-
 def evaluate(runner, loader, *, amp=None, bar=False, after_batch=lambda: None):
     """(Scores, seconds): every sample of the loader's split scored once by a Runner, over all ranks, in order."""
     runner.model.eval()
     start, classes = time.time(), runner.model.classifier.fc.weight.shape[0]
     logits, labels, indices = [np.zeros((0, classes), "float32")], [np.zeros(0, "int64")], [np.zeros(0, "int64")]
-    batches = progress_bar(loader, shown=bar, desc="evaluate")
-    right, seen = 0, 0
+    batches, right, seen = tqdm(loader, "evaluate", disable=not bar, **BAR), 0, 0
     for features, label, index in batches:
         with paddle.no_grad(), paddle.amp.auto_cast(**(amp or {"enable": False})):
             logits.append(runner(features).astype("float32").numpy())
         labels.append(label)
         indices.append(index)
         right, seen = right + int((logits[-1].argmax(1) == label).sum()), seen + len(label)
-        batches.set_postfix(top1=f"{right / seen:.1%}", refresh=False)
+        batches.set_postfix(top1=f"{right / seen:.3f}", refresh=False)
         after_batch()
     logits, labels, indices = (collectives.gather(np.concatenate(part)) for part in (logits, labels, indices))
     order = np.argsort(indices, kind="stable")
@@ -98,14 +93,10 @@ class Trainer:
         if state.scaler and self.scaler.is_enable() and state.scaler.keys() == self.scaler.state_dict().keys():
             self.scaler.load_state_dict(state.scaler)
 
-    def save(self, name="last", finished=None):
-        """Write a checkpoint to the run folder (rank 0); `last` keeps the one before it as previous.pdparams.
-
-        `finished`: the epoch at work, where nothing of it is left to do.
-        """
+    def save(self, name="last"):
+        """Write a checkpoint to the run folder (rank 0); `last` keeps the one before it as previous.pdparams."""
         if self.rank:
             return
-        progress = self.progress if finished is None else Progress(seconds=self.progress.seconds, world=self.world)
         more = {"scaler": self.scaler.state_dict()} if self.scaler.is_enable() else {}
         folder = self.output.folder
         save_checkpoint(
@@ -113,10 +104,10 @@ class Trainer:
             self.model,
             self.recipe.optimizer,
             self.recipe.schedule,
-            epoch=self.epoch - 1 if finished is None else finished,
+            epoch=self.epoch - 1,
             best_state=self.best,
             previous=folder / "previous.pdparams" if name == "last" else None,
-            progress={**progress.plain(), "metrics": self.output.recorder.position},
+            progress={**self.progress.plain(), "metrics": self.output.recorder.position},
             **more,
         )
 
@@ -129,16 +120,16 @@ class Trainer:
                 self.save()  # from here on there is something to resume
             while self.epoch < self.recipe.max_epoch:
                 costs = self.train_epoch()
-                figures = {**self.progress.epoch.means("train_"), "lr": self.recipe.optimizer.get_lr(), **costs}
+                figures, better = {**self.progress.epoch.means("train_"), "lr": self.recipe.optimizer.get_lr(), **costs}, False
                 if self.recipe.evaluates_after(self.epoch):
                     self.save()  # a run killed while it evaluates goes on from here
-                    self.score(figures)
+                    better = self.score(figures)
                 else:
                     self.output.recorder.add(epoch=self.epoch + 1, **figures)
-                self.progress.seconds = time.time() - self.run_start
                 log(f"Saving model for epoch {self.epoch + 1}/{self.recipe.max_epoch} ...")
-                self.save(finished=self.epoch)
-                self.epoch, self.progress = self.epoch + 1, Progress(seconds=self.progress.seconds, world=self.world)
+                self.epoch, self.progress = self.epoch + 1, Progress(seconds=time.time() - self.run_start, world=self.world)
+                for name in ("best", "last") if better else ("last",):
+                    self.save(name)
         log(f"Best top-1 accuracy: {self.best['acc_top1']:.2%}, Total time: {duration(time.time() - self.run_start)}")
 
     def train_epoch(self):
@@ -149,7 +140,7 @@ class Trainer:
         meter = Meter()
         start = window = meter.mark()
         title = f"epoch {self.epoch + 1}/{self.recipe.max_epoch}"
-        bar = progress_bar(shown=self.output.bar, desc=title, total=self.steps, initial=state.step)
+        bar = tqdm(desc=title, total=self.steps, initial=state.step, disable=not self.output.bar, **BAR)
         for features, labels, indices in self.data.train if state.step < self.steps else ():
             meter.fetched()
             paddle.seed(step_seed(self.recipe.seed, self.epoch, state.step, self.rank))
@@ -161,18 +152,14 @@ class Trainer:
             whole = state.step % self.recipe.accumulate == 0  # gradients of half a step are in no checkpoint
             if whole:
                 self.update()
-            means = state.epoch.means()
-            bar.set_postfix(
-                {key: f"{value:.3f}" if key == "loss" else f"{value:.1%}" for key, value in means.items()}, refresh=False
-            )
+            bar.set_postfix({key: f"{value:.3f}" for key, value in state.epoch.means().items()}, refresh=False)
             bar.update()
             if state.step % LOG_EVERY == 0 or state.step == self.steps:
                 self.report(rate, meter.figures(window, len(labels) * self.world))
                 window = meter.mark()
             if asked_to_stop and whole:
                 self.stop()
-            minutes = self.output.checkpoint_minutes
-            if whole and minutes and time.time() - saved > 60 * minutes:
+            if whole and 0 < 60 * self.output.checkpoint_minutes < time.time() - saved:
                 self.save()
                 saved = time.time()
             if state.step == self.steps:
@@ -238,7 +225,7 @@ class Trainer:
             get_logger().info(f"Time left: about {duration(seconds)}")
 
     def score(self, figures):
-        """Score the eval split, log it, record it with the epoch's other `figures`, keep the best checkpoint."""
+        """Score the eval split, log it, record it with the epoch's other `figures`; returns whether it is the best so far."""
         get_logger().info(f"Evaluating for epoch {self.epoch + 1}/{self.recipe.max_epoch} ...")
         collectives.broadcast(self.statistics)  # ranks saw other batches: score what rank 0 saves
         stop_if_asked = lambda: self.signals and self.stop()  # noqa: E731
@@ -250,7 +237,7 @@ class Trainer:
         self.output.recorder.add(epoch=self.epoch + 1, **figures, **results)
         if better and self.rank == 0:
             save_class_table(self.output.folder / "best_classes.csv", state["cm"], self.data.class_names)
-            self.save("best", finished=self.epoch)
+        return better
 
     def stop(self):
         """Save, say how to resume, end."""
