@@ -60,7 +60,7 @@ def train(config, tuned, command):
     loaders = [initializer.build_loader(config, feeder, train=feeder is feeders[0]) for feeder in feeders]
     model = initializer.synchronise_batch_norm(config, initializer.build_model(config))
     data = Data(*loaders, class_names=initializer.class_names(config))
-    state = ResumeState.of(checkpoint, path, len(data.class_names)) if config.resume else ResumeState()
+    state = ResumeState.of(checkpoint, path) if config.resume else ResumeState()
     if checkpoint:
         left_out = load_weights(model, checkpoint, path, skip=("classifier.fc",) if config.new_head else ())
         if left_out:

@@ -68,18 +68,16 @@ class ResumeState:
         return self.epoch >= 0 or bool(self.progress and self.progress.step)
 
     @classmethod
-    def of(cls, checkpoint, path, classes):
-        """The state that a checkpoint's dict holds, of a network of so many `classes`; UserError where its values are odd."""
+    def of(cls, checkpoint, path):
+        """The state that a checkpoint's dict holds; raises UserError where its values are odd."""
         epoch, best, progress, scaler = (checkpoint.get(key) for key in ("epoch", "best_state", "progress", "scaler"))
-        good = {"epoch": _like(epoch, 0) or (type(epoch) is int and epoch == -1)}
-        good["best_state"] = best is None or (_like(best, {"acc_top1": 0.0, "acc_top5": 0.0}) and "cm" in best)
-        if good["best_state"] and best is not None:
-            cm = best["cm"]
-            table = isinstance(cm, np.ndarray) and cm.shape == (classes, classes) and cm.dtype.kind in "iuf"
-            good["best_state"] = max(best["acc_top1"], best["acc_top5"]) <= 1 and (table or (type(cm) is int and cm == 0))
-        good["progress"] = progress is None or _like(progress, FORM)
-        numbers = (int, float, np.number, np.ndarray)
-        good["scaler"] = scaler is None or (isinstance(scaler, dict) and all(isinstance(v, numbers) for v in scaler.values()))
+        kinds = (int, float, np.number, np.ndarray)
+        good = {
+            "epoch": (type(epoch) is int and epoch == -1) or _like(epoch, 0),
+            "best_state": best is None or (_like(best, {"acc_top1": 0.0, "acc_top5": 0.0}) and isinstance(best.get("cm"), kinds)),
+            "progress": progress is None or _like(progress, FORM),
+            "scaler": scaler is None or (isinstance(scaler, dict) and all(isinstance(v, kinds) for v in scaler.values())),
+        }
         for key in (key for key in good if not good[key]):
             raise UserError(f"{path}: {key} is not what a training run saves; start from its weights: -pp, without -r")
         return cls(int(epoch), best, progress and Progress.of(progress), scaler)

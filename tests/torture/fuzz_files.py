@@ -99,7 +99,7 @@ def checkpoint(data):
     state = refused(read_checkpoint, path)
     if state is not None:
         refused(weight_arrays, state, path)
-        refused(ResumeState.of, state, path, 60)
+        refused(ResumeState.of, state, path)
 
 
 def labels(data):
