@@ -49,10 +49,8 @@ class Graph:
         for a, b in self.bones:
             linked[a, b] = linked[b, a] = True
         distance = np.full(linked.shape, MAX_HOP + 1)
-        reached = np.eye(self.num_joints, dtype=bool)
-        for hop in range(MAX_HOP + 1):
-            distance[reached & (distance > hop)] = hop
-            reached = reached.astype(int) @ linked > 0
+        for hop in range(MAX_HOP, -1, -1):
+            distance[np.linalg.matrix_power(linked, hop)] = hop
         return distance
 
     def adjacency(self, max_distance=MAX_HOP):
