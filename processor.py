@@ -141,8 +141,7 @@ class Trainer:
         start = window = meter.mark()
         title = f"epoch {self.epoch + 1}/{self.recipe.max_epoch}"
         bar = tqdm(desc=title, total=self.steps, initial=state.step, disable=not self.output.bar, **BAR)
-        for features, labels, indices in self.data.train if state.step < self.steps else ():
-            meter.fetched()
+        for features, labels, indices in meter.watch(self.data.train if state.step < self.steps else ()):
             paddle.seed(step_seed(self.recipe.seed, self.epoch, state.step, self.rank))
             rate = self.recipe.optimizer.get_lr()
             sums, asked_to_stop = self.forward_backward(features, labels, indices)
@@ -164,7 +163,6 @@ class Trainer:
                 saved = time.time()
             if state.step == self.steps:
                 break
-            meter.fetch()
         bar.close()
         hits, seen = int(state.epoch.top1), int(state.epoch.samples)
         get_logger().info(

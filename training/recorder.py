@@ -60,15 +60,14 @@ class Meter:
 
     def __init__(self):
         self.batches, self.waited = 0, 0.0
-        self.fetch()
 
-    def fetch(self):
-        """A batch is asked for."""
-        self.asked = time.time()
-
-    def fetched(self):
-        self.waited += time.time() - self.asked
-        self.batches += 1
+    def watch(self, batches):
+        """Yield the batches."""
+        asked = time.time()
+        for batch in batches:
+            self.batches, self.waited = self.batches + 1, self.waited + time.time() - asked
+            yield batch
+            asked = time.time()
 
     def mark(self):
         return self.batches, self.waited, time.time()
