@@ -45,16 +45,17 @@ class Preprocessing(_Part):
         return branch_features(coordinates, self.skeleton, self.inputs)
 
 
-class Engine(_Part):
-    verified: bool
-
-
 class Export(_Part):
     """A program: `input` is features (I, C, T, V, M) or coordinates (C, T, V, M), T free; `files` are {name: sha256}."""
 
     input: Annotated[list[Positive], Field(min_length=4, max_length=5)]
-    engines: dict[Text, Engine]
+    engines: dict[Text, dict]
     files: dict[Text, Text]
+
+    @property
+    def verified(self):
+        """The engines whose logits were equal to the live network's."""
+        return [name for name, result in self.engines.items() if result.get("verified") is True]
 
 
 class Record(_Part):
@@ -88,10 +89,8 @@ class Record(_Part):
 def read_record(path):
     """A program's Record, None where it has none; raises UserError where it is damaged."""
     path = path.with_suffix(".yaml")
-    if not path.is_file():
-        return None
     try:
-        return Record.model_validate(read_yaml(path))
+        return Record.model_validate(read_yaml(path)) if path.is_file() else None
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "it"

@@ -161,8 +161,7 @@ class Program:
         self.infer = open_engine(path, engine, precision=precision, params_file=params_file, **options)
         if record is None and kind == "onnx" and (record := self.infer.record()):
             entry = record.programs[kind]
-        verified = [name for name, result in entry.engines.items() if result.verified] if entry else [decides]
-        if precision != "fp32" or engine not in verified:
+        if precision != "fp32" or engine not in (entry.verified if entry else [decides]):
             text = f"{path}: not verified with {engine} {precision}, its logits may be wrong"
             if not allow_unverified:
                 raise UserError(f"{text}; choose another engine or add --allow_unverified True")
