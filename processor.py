@@ -97,19 +97,13 @@ class Trainer:
         """Write a checkpoint to the run folder (rank 0); `last` keeps the one before it as previous.pdparams."""
         if self.rank:
             return
-        more = {"scaler": self.scaler.state_dict()} if self.scaler.is_enable() else {}
-        folder = self.output.folder
-        save_checkpoint(
-            folder / f"{name}.pdparams",
-            self.model,
-            self.recipe.optimizer,
-            self.recipe.schedule,
-            epoch=self.epoch - 1,
-            best_state=self.best,
-            previous=folder / "previous.pdparams" if name == "last" else None,
-            progress={**self.progress.plain(), "metrics": self.output.recorder.position},
-            **more,
-        )
+        state = {"epoch": self.epoch - 1, "best_state": self.best}
+        state["progress"] = {**self.progress.plain(), "metrics": self.output.recorder.position}
+        if self.scaler.is_enable():
+            state["scaler"] = self.scaler.state_dict()
+        path, previous = (self.output.folder / f"{stem}.pdparams" for stem in (name, "previous"))
+        previous = previous if name == "last" else None
+        save_checkpoint(path, self.model, self.recipe.optimizer, self.recipe.schedule, previous=previous, **state)
 
     def train(self):
         """Train to the end. On SIGINT or SIGTERM: save, then KeyboardInterrupt or SystemExit(143)."""
