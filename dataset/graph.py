@@ -1,8 +1,10 @@
 """The skeleton as a graph: joints, bones, parents, parts, hop distances. Joints count from 0 here, from 1 in NTU's documents."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
+import yaml
 
 MAX_HOP = 10
 
@@ -65,23 +67,5 @@ class Graph:
         return np.stack([np.where(distance == d, near, 0) for d in range(max_distance + 1)])
 
 
-_BONES = """1-2 2-21 3-21 4-3 5-21 6-5 7-6 8-7 9-21 10-9 11-10 12-11 13-1 14-13 15-14 16-15 17-1 18-17 19-18 20-19 22-23 23-8
-    24-25 25-12"""  # counted from 1, as in the data set's documents
-_JOINTS = """spine base, spine mid, neck, head, left shoulder, left elbow, left wrist, left hand, right shoulder, right elbow,
-    right wrist, right hand, left hip, left knee, left ankle, left foot, right hip, right knee, right ankle, right foot,
-    spine shoulder, left hand tip, left thumb, right hand tip, right thumb"""
-
-NTU = Graph(
-    name="ntu",
-    bones=tuple(tuple(int(joint) - 1 for joint in bone.split("-")) for bone in _BONES.split()),
-    parents=tuple(j - 1 for j in (2, 2, 21, 3, 21, 5, 6, 7, 21, 9, 10, 11, 1, 13, 14, 15, 1, 17, 18, 19, 2, 23, 8, 25, 12)),
-    parts={
-        "left arm": (4, 5, 6, 7, 21, 22),
-        "right arm": (8, 9, 10, 11, 23, 24),
-        "left leg": (12, 13, 14, 15),
-        "right leg": (16, 17, 18, 19),
-        "torso": (0, 1, 2, 3, 20),
-    },
-    centre=1,
-    joint_names=tuple(" ".join(name.split()) for name in _JOINTS.split(",")),
-)
+_FILE = Path(__file__).parents[1] / "configs" / "graphs" / "ntu.yaml"
+NTU = Graph.from_names("ntu", **yaml.safe_load(_FILE.read_text(encoding="utf-8")))
