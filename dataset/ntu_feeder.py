@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from utils.errors import UserError
-from utils.files import replacing_together
+from utils.files import replacing
 from utils.pickles import load_pickle
 
 from .features import branch_features
@@ -92,7 +92,7 @@ def write_split(paths, shape, samples, labels):
 
     Samples are taken one by one, so that memory stays flat, and the three lists after the last of them.
     """
-    with replacing_together(*paths) as (data_file, label_file):
+    with replacing(*paths) as (data_file, label_file):
         with open(data_file, "wb") as file:
             write_header(file, shape)
             for sample in samples:

@@ -10,7 +10,7 @@ import yaml
 
 from options.yaml_file import read_yaml
 from utils.errors import UserError
-from utils.files import replacing_together, sha256
+from utils.files import replacing, sha256
 
 from .joint_major import JointMajorGCN
 from .products import ProductGCN
@@ -177,7 +177,7 @@ def _publish(files, prefix, record, to, entry):
     path = prefix.with_name(f"{prefix.name}.yaml")
     whole = {**record, "programs": {**_other_programs(path, record), to: entry}}
     text = HEADER + yaml.safe_dump(whole, sort_keys=False, width=120, allow_unicode=True, default_flow_style=None)
-    with replacing_together(*(prefix.parent / name for name in files), path) as (*new_files, new_record):
+    with replacing(*(prefix.parent / name for name in files), path) as (*new_files, new_record):
         new_record.write_text(text, encoding="utf-8")
         for source, new in zip(files.values(), new_files, strict=True):
             shutil.copyfile(source, new)

@@ -13,18 +13,12 @@ from .log import get_logger
 
 
 @contextlib.contextmanager
-def replacing(path):
+def replacing(*paths):
     """Yield a temporary path beside `path`; when the block ends well it replaces `path` in one step, else it is removed.
 
-    What a killed process left behind for the same `path` is removed too. Raises UserError if the folder can't be written.
+    For several paths it is a list, and none is replaced before all are complete and on the disk. What a killed process left
+    behind for the same paths is removed too. Raises UserError if the folder can't be written.
     """
-    with replacing_together(path) as (temporary,):
-        yield temporary
-
-
-@contextlib.contextmanager
-def replacing_together(*paths):
-    """`replacing` for several files: none is replaced before all of them are complete and on the disk."""
     paths = [Path(path) for path in paths]
     temporaries = [path.with_name(f".{path.name}.{os.getpid()}.tmp") for path in paths]
     path = paths[0]
@@ -37,7 +31,7 @@ def replacing_together(*paths):
                 pid = left.name.split(".")[-2]
                 if pid.isdigit() and not psutil.pid_exists(int(pid)):
                     left.unlink(missing_ok=True)
-        yield temporaries
+        yield temporaries if len(paths) > 1 else temporaries[0]
         for temporary in temporaries:
             with open(temporary, "rb+") as file:
                 os.fsync(file.fileno())
