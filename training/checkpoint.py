@@ -140,11 +140,9 @@ def load_optimizer(optimizer, model, state, path):
         entry = state["model"].get(name)
         old = entry[0] if isinstance(entry, tuple) else None
         inner = f"{MASTER}_" if old in weights else ""
-        mine = {s: saved.get(f"{old}_{inner}{s}") for s in STATES[kind]}
+        mine = {s: saved.get(f"{old}_{inner}{s}") for s in STATES[kind]} | ({MASTER: weights[old]} if inner else {})
         values = {s: _array(value, f"opt of {name}", path) for s, value in mine.items() if value is not None}
-        if inner:
-            values[MASTER] = _array(weights[old], f"master weight of {name}", path)
-        if len(values) < len(mine) + bool(inner):
+        if len(values) < len(mine):
             wrong.append(f"{name} has none")
         elif any(v.size != 1 if "pow" in s else v.shape != tuple(parameter.shape) for s, v in values.items()):
             wrong.append(f"{name} is of another shape")
