@@ -1,5 +1,6 @@
 """Access to a generated data set: samples read from the file one by one, labels, batches of features. No Paddle."""
 
+import os
 import pickle
 import threading
 import tokenize
@@ -62,12 +63,17 @@ class SampleFile:
         """Samples (N, C, T, V, M) float32; raises UserError where the file is not as it was."""
         samples = np.empty((len(indices), *self.shape[1:]), np.float32)
         for index, sample in zip(indices, samples, strict=True):
-            with self.lock:  # threads share the file and its place
-                self.file.seek(self.start + index * sample.nbytes)
-                size = self.file.readinto(sample)
-            if size < sample.nbytes:
+            if self._read_into(sample, self.start + index * sample.nbytes) < sample.nbytes:
                 raise UserError(f"{self.path}: was cut short while in use; generate it again, then go on with -r")
         return samples
+
+    def _read_into(self, sample, offset):
+        """Fill an array from a place in the file, which threads share; returns the number of bytes read."""
+        if hasattr(os, "preadv"):
+            return os.preadv(self.file.fileno(), [sample], offset)
+        with self.lock:
+            self.file.seek(offset)
+            return self.file.readinto(sample)
 
 
 def load_labels(path):
