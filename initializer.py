@@ -19,7 +19,8 @@ from options.yaml_file import read_yaml
 from reader.ntu_reader import SkeletonError, parse_name
 from reader.splits import DATA_SETS
 from scheduler.lr_schedulers import FACTORS, evaluates_after
-from training.device import choose_device, mixed_precision, on_gpu
+from training.device import choose_device, on_gpu
+from training.precision import mixed_precision
 from training.recipe import Recipe
 from training.recorder import Recorder
 from training.runners import Runner, ThreadedRunner

@@ -150,7 +150,7 @@ def test_mixed_precision_says_that_a_cpu_computes_in_float32_and_does(tiny_run, 
 
 @pytest.mark.parametrize("level", ["O1", "O2"])
 def test_mixed_precision_on_a_gpu_keeps_batch_norm_and_master_weights_in_float32(monkeypatch, level):
-    from training.device import mixed_precision
+    from training.precision import mixed_precision
 
     asked = []
     monkeypatch.setattr(paddle, "get_device", lambda: "gpu:0")
