@@ -1,4 +1,4 @@
-"""Recordings of unlike lengths of the three joints in a row that `small` networks take."""
+"""Recordings of unlike lengths of the three joints in a row that `small` networks take, or of more."""
 
 import numpy as np
 
@@ -6,13 +6,13 @@ from dataset.features import branch_features
 from tests.helpers.small import CHAIN
 
 
-def coordinates(lengths, frames, channels=3, seed=0):
+def coordinates(lengths, frames, channels=3, joints=3, seed=0):
     """(N, C, T, V, M) float32 for `lengths` (N, M) of bodies in frames: joints that drift; 0: nobody is there."""
     rng, lengths = np.random.default_rng(seed), np.array(lengths)
-    x = np.zeros((len(lengths), channels, frames, 3, lengths.shape[1]), "float32")
+    x = np.zeros((len(lengths), channels, frames, joints, lengths.shape[1]), "float32")
     for n, m in zip(*np.nonzero(lengths), strict=True):
         T = lengths[n, m]
-        x[n, :, :T, :, m] = rng.normal(0, 0.5, (channels, 1, 3)) + rng.normal(0, 0.1, (channels, T, 3)).cumsum(1)
+        x[n, :, :T, :, m] = rng.normal(0, 0.5, (channels, 1, joints)) + rng.normal(0, 0.1, (channels, T, joints)).cumsum(1)
     return x
 
 
