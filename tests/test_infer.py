@@ -22,7 +22,7 @@ from utils.errors import UserError
 
 pytest_plugins = ["tests.helpers.exported"]
 
-PROGRAMS = [("net.json", None), ("net", "onednn"), ("net.onnx", None), ("one", "onnxruntime"), ("one", None)]
+PROGRAMS = [("net.json", None), ("net", "onednn"), ("recordings", None), ("net.onnx", None), ("one", "onnxruntime"), ("one", None)]
 
 
 @pytest.mark.parametrize(("program", "engine"), PROGRAMS)
@@ -38,8 +38,8 @@ def test_arrays_give_the_live_network_s_probabilities(exports, model, dataset, p
 
 def test_a_one_body_program_computes_no_body_that_is_not_there(exports, dataset):
     recognizer = infer.Recognizer(exports / "one.onnx", batch_size=7)
-    rows, run_program = [], recognizer.program.run
-    recognizer.program.run = lambda features: rows.append(len(features)) or run_program(features)
+    rows, run_program = [], recognizer.program.infer
+    recognizer.program.infer = lambda x: rows.append(len(x)) or run_program(x)
     recognizer.predict(np.load(dataset[0]))
     assert sum(rows) == 3 + 2 * 3 + 1  # samples of one body, of two, and the empty body once
     recognizer.predict(np.load(dataset[0]))
@@ -116,16 +116,39 @@ def test_an_engine_that_was_not_verified_is_refused_unless_asked_for(exports, re
 
 
 def test_a_program_without_a_record_runs_with_2001_s_settings_and_says_so(exports, recordings, tmp_path, capsys):
-    for name in ("net.json", "net.pdiparams", "net.onnx"):
+    onnx = pytest.importorskip("onnx")
+    for name in ("net.json", "net.pdiparams", "recordings.json", "recordings.pdiparams"):
         shutil.copy(exports / name, tmp_path)
+    bare = onnx.load(exports / "net.onnx")
+    del bare.metadata_props[:]
+    onnx.save(bare, tmp_path / "net.onnx")
     with_record = infer.Recognizer(exports / "net.onnx").predict(recordings)
-    for name in ("net.json", "net.onnx"):
+    for name in ("net.json", "recordings.json", "net.onnx"):
         recognizer = infer.Recognizer(tmp_path / name)
         found = recognizer.predict(recordings)
         assert [p.classes for p in found] == [p.classes for p in with_record]
         assert [("configuration 2001's" in note) for note in recognizer.program.notes] == [True]
     with pytest.raises(UserError, match="not verified with onednn"):
         infer.Recognizer(tmp_path / "net.json", "onednn")
+
+
+@pytest.mark.parametrize("name", ["net", "one", "view"])
+def test_an_onnx_file_alone_gives_the_same_lines_as_with_its_record(exports, recordings, tmp_path, capsys, name):
+    shutil.copy(exports / f"{name}.onnx", tmp_path / "elsewhere.onnx")
+    found, wanted = (
+        run(capsys, "--model_file", file, "--data_file", recordings) for file in (tmp_path / "elsewhere.onnx", exports / f"{name}.onnx")
+    )
+    assert found == wanted and found[0] == 0 and "note" not in found[1]
+
+
+@pytest.mark.parametrize("key, value", [("preprocessing", "{}"), ("preprocessing", "3"), ("classes", "[1"), ("classes", '"walk"')])
+def test_what_others_wrote_into_an_onnx_file_is_not_taken_for_a_record(exports, recordings, tmp_path, key, value):
+    onnx = pytest.importorskip("onnx")
+    other = onnx.load(exports / "net.onnx")
+    next(entry for entry in other.metadata_props if entry.key == key).value = value
+    onnx.save(other, tmp_path / "other.onnx")
+    recognizer = infer.Recognizer(tmp_path / "other.onnx")
+    assert "has no other.yaml" in recognizer.program.notes[0] and len(recognizer.predict(recordings)) == 3
 
 
 FIXED_BATCH = """

@@ -8,9 +8,10 @@ import numpy as np
 import paddle
 import pytest
 
-from export.products import BandProducts, ProductGCN, TapProducts
+from export.products import TILE, BandProducts, ProductGCN, TapProducts
 from export.program import write_program
 from inference.engines import open_engine
+from tests.helpers.lengths import features
 
 
 def summed(x, weight, stride):
@@ -26,13 +27,14 @@ def numbers(*shape):
     return np.random.default_rng(len(shape)).normal(size=shape)
 
 
-@pytest.mark.parametrize("frames", [1, 8, 15, 16, 31, 48])
+@pytest.mark.parametrize(("frames", "tiles"), [*((frames, 0) for frames in (1, 8, 15, 16, 31, 48)), (31, 1), (48, 1), (48, 2)])
 @pytest.mark.parametrize(("window", "stride"), [(1, 1), (1, 2), (5, 1), (5, 2), (3, 3), (9, 1), (15, 16)])
-def test_products_give_the_convolution_s_sums(frames, window, stride):
-    x, full, depthwise = numbers(2, 4, 3, frames).astype("float32"), numbers(6, 4, window), numbers(4, window)
-    found = TapProducts(full, stride)(paddle.to_tensor(x)).numpy()
+def test_products_give_the_convolution_s_sums(frames, window, stride, tiles):
+    fewer = frames - tiles * (TILE // stride * stride)  # so many tiles are left out
+    x, full, depthwise = numbers(2, 4, 3, fewer).astype("float32"), numbers(6, 4, window), numbers(4, window)
+    found = TapProducts(full, stride, frames)(paddle.to_tensor(x)).numpy()
     np.testing.assert_allclose(found, summed(x, full, stride), atol=2e-5)
-    found = BandProducts(depthwise, stride)(paddle.to_tensor(x)).numpy()
+    found = BandProducts(depthwise, stride, frames)(paddle.to_tensor(x)).numpy()
     np.testing.assert_allclose(found, summed(x, depthwise[:, None] * np.eye(4)[..., None], stride), atol=2e-5)
 
 
@@ -47,7 +49,9 @@ def test_products_give_the_convolution_s_sums(frames, window, stride):
     ],
 )
 def test_every_convolution_gets_the_form_that_can_hold_it(small_network, shape, stride, groups, kind):
-    made = ProductGCN(small_network()).make_conv(numbers(*shape), stride, groups)
+    form = ProductGCN(small_network(), (3, 6, 20, 3, 2))
+    form.stride = 1  # the layer that is made sees all frames
+    made = form.make_conv(numbers(*shape), stride, groups)
     assert type(made).__name__ == kind
     x = numbers(2, 4, 3, 20).astype("float32")
     weight = numbers(*shape) if groups == 1 else numbers(*shape) * np.eye(4)[..., None]
@@ -56,7 +60,7 @@ def test_every_convolution_gets_the_form_that_can_hold_it(small_network, shape, 
 
 @pytest.mark.parametrize("changes", [{}, {"layer_type": "Sep", "att_type": "ca", "act_type": "hswish"}], ids=["SG", "Sep"])
 def test_the_programs_are_made_of_operations_that_paddle2onnx_knows(tmp_path, small_network, changes):
-    network, x = small_network(**changes), numbers(2, 3, 6, 8, 3, 2).astype("float32")
+    network, x = small_network(data_shape=(3, 6, 60, 3, 2), **changes), features([[20, 9], [3, 0]], 60)
     file, _ = write_program(network, "paddle", tmp_path / "net", x.shape[1:])
     command = [Path(sys.executable).with_name("paddle2onnx"), "--optimize_tool=None", f"--model_dir={tmp_path}"]
     command += [f"--model_filename={file.name}", "--params_filename=net.pdiparams"]

@@ -8,14 +8,18 @@ import paddle
 import paddle.nn.functional as F
 import pytest
 
+import initializer
+from evaluation.scores import Scores
 from main import main
+from options.schema import load_config
 from processor import Trainer
 from tests.helpers.lengths import features
-from tests.helpers.small import shorten, small
+from tests.helpers.small import TINY, fill, shorten, small
 from training import runners
-from training.checkpoint import read_checkpoint
+from training.checkpoint import read_checkpoint, save_checkpoint
 from training.group_norm import Exchange
 from training.runners import Runner, ThreadedRunner, divide
+from utils.process import cores, threads
 
 T = 50
 
@@ -162,3 +166,24 @@ def test_a_run_in_groups_ends_as_one_on_all_frames_and_resumes_to_the_same_bits(
         np.testing.assert_allclose(whole[key], value, atol=1e-3, err_msg=key)
 
 
+def test_e_scores_without_the_frames_left_out_as_on_all_frames(tiny_run):
+    folder, argv = tiny_run
+    shorten(folder / "npy" / "original" / "ntu-xsub" / "eval_data.npy")
+    model = fill(initializer.build_model(load_config("2001", TINY.items())))
+    schedule = paddle.optimizer.lr.LambdaDecay(0.1, lambda step: 1)
+    optimizer = paddle.optimizer.Momentum(schedule, parameters=model.parameters())
+    save_checkpoint(folder / "c.pdparams", model, optimizer, schedule, epoch=0, best_state={})
+    found = {}
+    for all_frames in (False, True):
+        options = f"--all_frames={all_frames}", f"--work_dir={folder / str(all_frames)}", "--dataset_args.ntu.num_frame=60"
+        assert main([*argv, *options, "-e", "-pp", str(folder / "c.pdparams")]) == 0
+        found[all_frames] = Scores.load(next((folder / str(all_frames)).glob("temp/*/scores.npz")))
+    assert found[False].names == found[True].names
+    difference = np.abs(found[False].logits - found[True].logits).max()
+    assert 0 < difference <= 1e-5 * np.abs(found[True].logits).max()
+
+
+@pytest.mark.parametrize("text, count", [("3", 3), ("2,1", 2), ("0", 1), ("", None), ("many", None)])
+def test_threads_are_those_of_the_environment_or_the_cores(monkeypatch, text, count):
+    monkeypatch.setenv("OMP_NUM_THREADS", text)
+    assert threads() == (count or cores())

@@ -38,19 +38,23 @@ def export(network, config, prefix, checkpoint, **options):
 
 @pytest.fixture(scope="session")
 def exports(tmp_path_factory):
-    """Folder with a small network, T = 8, exported: net (two bodies; Paddle and ONNX), one (one body), view (normalised)."""
+    """Folder with a small network, T = 8, exported.
+
+    net (two bodies; Paddle and ONNX), one (one body), recordings (Paddle, of coordinates), view (normalised).
+    """
     folder = tmp_path_factory.mktemp("exports")
     checkpoint = folder / "weights"
     checkpoint.write_bytes(b"any")
-    for name, number, to, one_body in (
-        ("net", "2001", "paddle", False),
-        ("net", "2001", "onnx", False),
-        ("one", "2001", "paddle", True),
-        ("one", "2001", "onnx", True),
-        ("view", "2002", "onnx", False),
+    for name, number, to, options in (
+        ("net", "2001", "paddle", {}),
+        ("net", "2001", "onnx", {}),
+        ("one", "2001", "paddle", {"one_body": True}),
+        ("one", "2001", "onnx", {"one_body": True}),
+        ("recordings", "2001", "paddle", {"coordinates": True}),
+        ("view", "2002", "onnx", {}),
     ):
         config = load_config(number, TINY.items())
-        export(wide_network(number), config, folder / name, checkpoint, to=to, one_body=one_body)
+        export(wide_network(number), config, folder / name, checkpoint, to=to, **options)
     return folder
 
 
