@@ -19,7 +19,6 @@ from training import runners
 from training.checkpoint import read_checkpoint, save_checkpoint
 from training.group_norm import Exchange
 from training.runners import Runner, ThreadedRunner, divide
-from utils.process import cores, threads
 
 T = 50
 
@@ -181,9 +180,3 @@ def test_e_scores_without_the_frames_left_out_as_on_all_frames(tiny_run):
     assert found[False].names == found[True].names
     difference = np.abs(found[False].logits - found[True].logits).max()
     assert 0 < difference <= 1e-5 * np.abs(found[True].logits).max()
-
-
-@pytest.mark.parametrize("text, count", [("3", 3), ("2,1", 2), ("0", 1), ("", None), ("many", None)])
-def test_threads_are_those_of_the_environment_or_the_cores(monkeypatch, text, count):
-    monkeypatch.setenv("OMP_NUM_THREADS", text)
-    assert threads() == (count or cores())
