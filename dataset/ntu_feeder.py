@@ -132,8 +132,7 @@ class NTUFeeder:
         return self.count
 
     def __getitem__(self, index):
-        features = branch_features(self.data.read([index])[0, :, : self.num_frame], self.graph, self.inputs)
-        return features, self.labels[index], self.names[index]
+        return self.batch([index])[0][0], self.labels[index], self.names[index]
 
     def batch(self, indices):
         """(features (N, I, 2C, T, V, M), labels (N,) int64, indices (N,) int64) of samples, computed at once."""
@@ -168,8 +167,7 @@ class EpochBatches:
         return self.steps - self.first
 
     def __iter__(self):
-        size = self.batch_size
-        order = np.arange(self.count)
+        size, order = self.batch_size, np.arange(self.count)
         if self.shuffle:
             np.random.default_rng((self.seed, self.epoch)).shuffle(order)
             order = order[: self.steps * size * self.world].reshape(-1, self.world, size)[:, self.rank].reshape(-1)
