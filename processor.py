@@ -39,7 +39,7 @@ def evaluate(runner, loader, *, amp=None, bar=False, after_batch=lambda: None):
         labels.append(label)
         indices.append(index)
         right, seen = right + int((logits[-1].argmax(1) == label).sum()), seen + len(label)
-        batches.set_postfix(top1=f"{right / seen:.3f}", refresh=False)
+        batches.set_postfix(top1=f"{right / seen:.1%}", refresh=False)
         after_batch()
     logits, labels, indices = (collectives.gather(np.concatenate(part)) for part in (logits, labels, indices))
     order = np.argsort(indices, kind="stable")
@@ -145,7 +145,8 @@ class Trainer:
             whole = state.step % self.recipe.accumulate == 0  # gradients of half a step are in no checkpoint
             if whole:
                 self.update()
-            bar.set_postfix({key: f"{value:.3f}" for key, value in state.epoch.means().items()}, refresh=False)
+            means = {key: f"{value:.3f}" if key == "loss" else f"{value:.1%}" for key, value in state.epoch.means().items()}
+            bar.set_postfix(means, refresh=False)
             bar.update()
             if state.step % LOG_EVERY == 0 or state.step == self.steps:
                 self.report(rate, meter.figures(window, len(labels) * self.world))

@@ -30,7 +30,7 @@ def names(lines):
 
 
 def imported(path, everywhere):
-    """Distributions of the packages that a file imports, `everywhere` or outside its functions only."""
+    """Distributions of the packages that a file imports, `everywhere` or where it can't do without: in no function, in no try."""
     nodes = [ast.parse(path.read_text(encoding="utf-8"))]
     while nodes:
         node = nodes.pop()
@@ -38,7 +38,7 @@ def imported(path, everywhere):
         modules += [node.module] if isinstance(node, ast.ImportFrom) and not node.level else []
         for module in {name.split(".")[0] for name in modules} - set(sys.stdlib_module_names) - OWN:
             yield from (canonicalize_name(name) for name in DISTRIBUTIONS.get(module, [module]))
-        nodes += [child for child in ast.iter_child_nodes(node) if everywhere or not isinstance(child, ast.FunctionDef)]
+        nodes += [child for child in ast.iter_child_nodes(node) if everywhere or not isinstance(child, ast.FunctionDef | ast.Try)]
 
 
 def test_only_the_extra_cpu_installs_paddle():
