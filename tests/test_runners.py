@@ -1,7 +1,6 @@
 """The network in groups side by side: the numbers of the whole batch, whatever the number of threads and of absent bodies."""
 
 import sys
-import threading
 
 import numpy as np
 import paddle
@@ -134,8 +133,8 @@ def test_an_error_in_one_group_ends_all_and_is_the_one_that_is_raised(when, monk
     with pytest.raises((MemoryError, OSError), match="no room"):
         run(x) if when == "forward" else run.backward(loss)
     monkeypatch.undo()
-    run.backward(run(x).sum())  # the next batch is computed as ever
-    assert threading.active_count() < 10
+    run.backward(run(x).sum())  # no group waits for ever: the next batch is computed
+    assert all(p.grad is not None for p in run.model.parameters() if not p.stop_gradient)
 
 
 def test_a_run_in_groups_ends_as_one_on_all_frames_and_resumes_to_the_same_bits(tiny_run, monkeypatch):
