@@ -1,5 +1,6 @@
 """Batch norm of groups of a batch by the statistics of the whole, some of whose rows and frames count several times."""
 
+import itertools
 import threading
 
 import numpy as np
@@ -15,15 +16,16 @@ class Exchange:
 
     def __init__(self, times):
         self.times, self.values, self.reason = times, [None] * len(times), None
-        self.barrier = threading.Barrier(len(times))
+        self.barrier = threading.Barrier(len(times), self.join)
 
-    def gather(self, group, value):
-        """The values of all groups, in their order; waits for them. Raises BrokenBarrierError where one failed."""
-        self.values[group] = value
+    def gather(self, group, value, function):
+        """`function` of the list of all groups' values, in their order; waits for them. BrokenBarrierError where one failed."""
+        self.values[group], self.function = value, function
         self.barrier.wait()
-        values = list(self.values)
-        self.barrier.wait()  # none passes the next before all have read this
-        return values
+        return self.joined  # stays until all groups come with their next value
+
+    def join(self):
+        self.joined = self.function(self.values)
 
     def __deepcopy__(self, memo):
         return self  # it belongs to a batch, not to the network that is copied
@@ -70,12 +72,7 @@ class GroupBatchNorm(BatchNorm):
         if stand_in:
             frame, left_out = stand_in
             pieces.append(self.moments(x[:, :, frame : frame + 1], times * left_out))
-        pieces = [piece for group in self.exchange.gather(self.group, pieces) for piece in group]
-        counts, means, variances = zip(*pieces, strict=True)
-        means, variances, total = paddle.stack(means), paddle.stack(variances), sum(counts)
-        shares = paddle.to_tensor(np.array(counts)[:, None] / total, means.dtype)
-        mean = (shares * means).sum(0)
-        return mean, (shares * (variances + (means - mean).square())).sum(0), total
+        return self.exchange.gather(self.group, pieces, whole_statistics)
 
     def moments(self, x, times):
         """(values that count, mean (C,), variance (C,)) of x (N, C, T, V), each value counting `times` times."""
@@ -86,6 +83,20 @@ class GroupBatchNorm(BatchNorm):
         else:  # a single value, for which it sets nothing
             mean = x.flatten().astype(mean.dtype)
         return x.size // C * times, mean, variance
+
+
+def whole_statistics(groups):
+    """(mean (C,), variance (C,), count) of what all moments() of all `groups` describe."""
+    counts, means, variances = zip(*itertools.chain(*groups), strict=True)
+    means, variances, total = paddle.stack(means), paddle.stack(variances), sum(counts)
+    shares = paddle.to_tensor(np.array(counts)[:, None] / total, means.dtype)
+    mean = (shares * means).sum(0)
+    return mean, (shares * (variances + (means - mean).square())).sum(0), total
+
+
+def whole_sums(groups):
+    """Each gradient's sum over all `groups`."""
+    return [sum(values[1:], values[0]) for values in zip(*groups, strict=True)]
 
 
 class _WholeBatch(PyLayer):
@@ -101,12 +112,12 @@ class _WholeBatch(PyLayer):
     @staticmethod
     def backward(ctx, dx, dweight, dbias):
         x, weight, mean, variance = ctx.saved_tensor()
-        gradients = zip(*ctx.exchange.gather(ctx.group, (dweight, dbias)), strict=True)
+        gradients = ctx.exchange.gather(ctx.group, (dweight, dbias), whole_sums)
         if ctx.is_data:
             return None, dweight, dbias, None, None
         epsilon = float(np.float32(ctx.bn._epsilon))  # as Paddle's own batch norm has it
         scale = -ctx.share * weight * paddle.rsqrt(variance + epsilon)
-        through_variance, through_mean = (scale * sum(groups[1:], groups[0]) for groups in gradients)
+        through_variance, through_mean = (scale * gradient for gradient in gradients)
         more = F.batch_norm(x, mean, variance, through_variance, through_mean, False, epsilon=epsilon)
         if ctx.stand_in:
             frame, left_out = ctx.stand_in

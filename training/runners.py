@@ -60,7 +60,8 @@ class ThreadedRunner(Runner):
         last = np.full(len(bodies), T) if self.all_frames else ends(features).reshape(-1)
         needed = np.array([self.model.frames.needed(end, T) for end in last])
         groups, times, place = divide(bodies, last, needed)
-        paddle.base.core.set_num_threads(max(self.threads // len(groups), 1))  # of MKL, in each of ours
+        self.share = max(self.threads // len(groups), 1)
+        use_threads(self.share)
         if len(groups) == 1 and times == [1]:
             return super().__call__(features)
         self.exchange = Exchange(times)
@@ -89,13 +90,14 @@ class ThreadedRunner(Runner):
         self.side_by_side(lambda out, gradient: paddle.autograd.backward([out], [gradient]), outs, gradients)
         networks = self.copies[: len(outs)]
         for mine, *its in zip(self.model.parameters(), *(network.parameters() for network in networks), strict=True):
+            found = [parameter.grad for parameter in its if parameter.grad is not None]
+            if found:
+                mine.grad = paddle.add_n(found if mine.grad is None else [mine.grad, *found])
             for parameter in its:
-                if parameter.grad is not None:
-                    mine.grad = parameter.grad if mine.grad is None else mine.grad + parameter.grad
-                    parameter.clear_gradient(False)
+                parameter.clear_gradient(False)
 
     def networks(self, count):
-        """So many copies of the network as it is now; their running statistics are the model's own."""
+        """So many copies of the network, which share its weights and running statistics."""
         while len(self.copies) < count:
             self.copies.append(copy.deepcopy(self.model))
             for mine, its in zip(self.model.sublayers(), self.copies[-1].sublayers(), strict=True):
@@ -103,14 +105,14 @@ class ThreadedRunner(Runner):
                     its._mean, its._variance = mine._mean, mine._variance
         for network in self.copies[:count]:
             for mine, its in zip(self.model.parameters(), network.parameters(), strict=True):
-                if not mine.stop_gradient:
-                    paddle.assign(mine.detach(), its.detach())
+                mine._share_buffer_to(its)
         return self.copies[:count]
 
     def side_by_side(self, function, *arguments):
         """[function(...) of each group]; raises what the first group that failed raised."""
 
         def guarded(*given):
+            use_threads(self.share)
             try:
                 return function(*given)
             except BaseException as error:
@@ -122,6 +124,11 @@ class ThreadedRunner(Runner):
         if any(failed):
             raise self.exchange.reason
         return [future.result() for future in futures]
+
+
+def use_threads(number):
+    """Have Paddle compute on so many threads: MKL everywhere, OpenMP where this thread calls it; its idle threads cost time."""
+    paddle.base.core.set_num_threads(number)
 
 
 def prepare(model, network, exchange, group, computed, total):
@@ -136,8 +143,9 @@ def prepare(model, network, exchange, group, computed, total):
 
 def ends(features):
     """(N, M): where the features (N, I, C, T, V, M) of each body become constant in time: 0 to T, T where they never do."""
-    changes = (features != features[:, :, :, -1:]).any(axis=(1, 2, 4))  # (N, T, M)
-    T = changes.shape[1]
+    N, _, _, T, V, M = features.shape
+    rows = features.reshape(N, -1, T, V * M)
+    changes = (rows != rows[:, :, -1:]).any(axis=1).reshape(N, T, V, M).any(axis=2)  # (N, T, M)
     return np.where(changes.any(1), T - changes[:, ::-1].argmax(1), 0)
 
 
