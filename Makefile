@@ -76,7 +76,7 @@ alignment: venv  ## compare with outputs of the published code: GOLDEN=DIR WEIGH
 	@$(RUN) benchmarks/alignment.py --golden $(GOLDEN) --weights $(WEIGHTS)
 
 docs: venv  ## make the tables of docs/configuration.md and docs/model_zoo.md anew
-	@$(RUN) tools/pages.py
+	@$(RUN) -m tests.helpers.tables
 
 lint: venv  ## ruff
 	@$(VENV)/bin/ruff check .

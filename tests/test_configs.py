@@ -10,7 +10,7 @@ import pytest
 from initializer import build_model, data_shape
 from options.schema import load_config
 from tests.helpers.places import GOLDEN, ROOT
-from tools.pages import parameters
+from tests.helpers.tables import parameters
 
 DATA_SETS = ["ntu-xsub", "ntu-xview", "ntu-xsub120", "ntu-xset120"]
 SIZES = {  # trainable parameters for 60 classes, edge weights (11 layers of 1,875) included

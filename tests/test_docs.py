@@ -14,7 +14,7 @@ import infer
 from options.command_line import parse_command_line
 from options.schema import FOLDER, Config, load_config
 from tests.helpers.places import ROOT, environment
-from tools.pages import page
+from tests.helpers.tables import page
 from utils import VERSION
 
 SKIPPED = re.compile(r"(\.venv[^/]*|\.git|demo|workdir|data|log|node_modules|torture|fuzz)/")

@@ -5,7 +5,7 @@ import pytest
 from initializer import build_model, data_shape
 from options.schema import load_config
 from tests.helpers.places import ROOT
-from tools.pages import PUBLISHED, count, page
+from tests.helpers.tables import PUBLISHED, count, page
 
 
 def test_costs_of_a_small_network_are_those_counted_by_hand(small_network):

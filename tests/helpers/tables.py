@@ -1,29 +1,18 @@
-"""Makes the tables of docs/configuration.md and docs/model_zoo.md anew, from the settings' schema and from the networks.
+"""The tables of docs/configuration.md and docs/model_zoo.md, from the settings' schema and from the networks.
 
-A table stands between the lines <!-- NAME --> and <!-- end -->; all else on the pages is written by hand.
+A table stands between the lines <!-- NAME --> and <!-- end -->; all else on the pages is written by hand. `python -m
+tests.helpers.tables` (make docs) writes them anew, tests compare.
 """
-
-import os
-import sys
-
-if __name__ == "__main__":  # before the imports, so that a signal during them is one line too
-    sys.path.insert(0, os.path.realpath(f"{__file__}/../.."))
-    from utils.command import run_command
-
-    sys.exit(run_command("tools.pages"))
 
 import math
 import re
 from collections import Counter
-from pathlib import Path
 
 from options.command_line import make_parser
 from options.schema import FOLDER, Config, load_config
-from utils.files import replacing
+from tests.helpers.places import ROOT
 from utils.process import start_paddle
-from utils.terminal import Parser
 
-DOCS = Path(__file__).resolve().parents[1] / "docs"
 WORDS = {"boolean": "true, false", "string": "text", "integer": "whole number"}
 LIMITS = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "to", "exclusiveMaximum": "below"}
 PUBLISHED = {  # FLOPs in 1e9: the paper (TPAMI 2022, section 5.5.3); for Sep its first version (arXiv 2106.15125v1)
@@ -139,16 +128,13 @@ TABLES = {"configuration": settings, "model_zoo": networks}
 
 def page(name):
     """The text of docs/NAME.md with new tables."""
-    text = (DOCS / f"{name}.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
     for mark, table in TABLES[name]().items():
         start = text.index("\n", text.index(f"<!-- {mark} -->")) + 1
         text = text[:start] + table + text[text.index("<!-- end -->", start) :]
     return text
 
 
-def main():
-    Parser(prog="tools/pages.py", description=__doc__).parse_args()
-    for name in TABLES:
-        text = page(name)
-        with replacing(DOCS / f"{name}.md") as temporary:
-            temporary.write_text(text, encoding="utf-8")
+if __name__ == "__main__":
+    for table in TABLES:
+        (ROOT / "docs" / f"{table}.md").write_text(page(table), encoding="utf-8")
