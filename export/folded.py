@@ -21,7 +21,7 @@ from .recordings import CoordinatesIn, FeaturesIn
 class FoldedGCN(nn.Layer):
     """Recordings -> the logits (N, classes) of `model`, an EfficientGCN that stays as it is; and their softmax.
 
-    `data_shape` is a sample's (I, C, T, V, M). With `features` = (Graph, inputs) the program takes coordinates
+    `data_shape` is a sample's (I, C, T, V, M). With `features` = (skeleton, inputs) the program takes coordinates
     (N, C / 2, T, V, M), T free up to data_shape's, else features (N, I, C, T, V, M). A form says how tensors lie (`arrange`,
     `pool`) and what becomes of layers (`graph_layer`, `attention_layer`, `make_conv`).
     """

@@ -45,7 +45,7 @@ def export_program(
     prefix, training = Path(prefix), model.training
     shape = [*data_shape[:4], 1 if one_body else data_shape[4]]
     settings = Preprocessing.model_validate(record["preprocessing"])
-    features = (settings.skeleton, settings.inputs) if coordinates or to != "paddle" else None
+    features = (settings.graph, settings.inputs) if coordinates or to != "paddle" else None
     outputs = OUTPUTS[: 1 + softmax]
     model.eval()
     try:

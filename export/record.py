@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from dataset.features import branch_features
-from dataset.graph import NTU, Graph
+from dataset.graph import NTU
 from options.yaml_file import Count, Positive, Section, Text, read_yaml
 from utils.errors import UserError
 from utils.files import sha256
@@ -36,13 +36,9 @@ class Preprocessing(_Part):
     transform: bool
     graph: JointTree
 
-    @property
-    def skeleton(self):
-        return Graph(self.graph.name, (), tuple(self.graph.parents), {}, self.graph.centre)
-
     def features(self, coordinates):
         """Input branches (N, I, 2C, T, V, M) of coordinates (N, C, T, V, M)."""
-        return branch_features(coordinates, self.skeleton, self.inputs)
+        return branch_features(coordinates, self.graph, self.inputs)
 
 
 class Export(_Part):
