@@ -58,19 +58,8 @@ class RawFiles(NamedTuple):
     other: list  # recordings of setups that the data set does not have
 
 
-class Summary(NamedTuple):
-    """What a generation did; `no_skeleton`: names of samples that stay zero, `skipped`: the bad files left out."""
-
-    folder: Path
-    num_samples: dict
-    no_skeleton: list
-    skipped: list
-    num_ignored: int
-    num_other: int
-
-
 def generate(dataset, raw_folders, root_folder, transform, *, workers=None, progress=True, skip_bad=False):
-    """Write ROOT/original/DATASET (transformed/DATASET with `transform`) from raw folders; returns a Summary.
+    """Write ROOT/original/DATASET (transformed/DATASET with `transform`) from raw folders; returns that folder.
 
     The folder gets {train,eval}_data.npy, float32 (N, 3, 300, 25, 2) in metres, and {train,eval}_label.pkl, the lists
     (names, labels, lengths), samples in the order of their names. It replaces an older one once it is complete. Raises
@@ -85,14 +74,15 @@ def generate(dataset, raw_folders, root_folder, transform, *, workers=None, prog
     folder = files["train"][0].parent.resolve()
     files = {split: (folder / data.name, folder / labels.name) for split, (data, labels) in files.items()}
     with replacing_folder(folder, {path.name for pair in files.values() for path in pair}) as new:
-        summary = _write_data_set(raw, new, files, skip_bad, partial(_read_all, transform, workers, progress))
-    for split, count in summary.num_samples.items():
-        log(f"{split}: {count} samples, {files[split][0]}")
-    log(f"Left out: {summary.num_ignored} named in reader/ignore.txt, {summary.num_other} of other setups")
-    log(f"Left out: {len(summary.skipped)} bad files" + f", see {folder}_bad_files.txt" * bool(summary.skipped))
-    log(f"Samples without any skeleton, all zero: {len(summary.no_skeleton)} {' '.join(summary.no_skeleton)}".rstrip())
+        written = _write_data_set(raw, new, files, skip_bad, partial(_read_all, transform, workers, progress))
+    for split, samples in written.items():
+        log(f"{split}: {len(samples)} samples, {files[split][0]}")
+    log(f"Left out: {len(raw.ignored)} named in reader/ignore.txt, {len(raw.other)} of other setups")
+    log(f"Left out: {len(raw.bad)} bad files" + f", see {folder}_bad_files.txt" * bool(raw.bad))
+    empty = [os.path.basename(s.path) for samples in written.values() for s in samples if not s.has_skeleton]
+    log(f"Samples without any skeleton, all zero: {len(empty)} {' '.join(empty)}".rstrip())
     log(f"Generation time: {time.perf_counter() - start:.2f}s")
-    return summary
+    return folder
 
 
 def check(dataset, raw_folders, workers=None, progress=True):
@@ -219,7 +209,7 @@ def _read(sample, transform, paths):
 
 
 def _write_data_set(raw, new, files, skip_bad, read_all):
-    """Fill the folder `new`, which is to become that of `files` {split: (data, labels)}; returns the Summary."""
+    """Fill the folder `new`, which is to become that of `files` {split: (data, labels)}; returns {split: [Sample written]}."""
     folder = files["train"][0].parent
     _refuse_empty(raw.samples, folder)
     needed, free = sum(map(len, raw.samples.values())) * SAMPLE_BYTES, shutil.disk_usage(new).free
@@ -247,8 +237,7 @@ def _write_data_set(raw, new, files, skip_bad, read_all):
             os.fsync(file.fileno())
     if not bad:
         report.unlink(missing_ok=True)
-    empty = [os.path.basename(s.path) for split in SPLITS for s in good[split] if not s.has_skeleton]
-    return Summary(folder, {split: len(good[split]) for split in SPLITS}, empty, bad, len(raw.ignored), len(raw.other))
+    return good
 
 
 def _refuse_empty(samples, folder):

@@ -1,5 +1,6 @@
 """Data sets from raw recordings: what is written, what is refused, and --check."""
 
+import logging
 import os
 import resource
 import shutil
@@ -15,8 +16,17 @@ from reader.transformer import view_normalise
 from tests.helpers.places import GOLDEN
 from tests.helpers.raw_folders import DATASET, contents, load, some_names, write_raw
 from utils.errors import UserError
+from utils.log import get_logger
 
 pytest_plugins = ["tests.helpers.raw_folders"]
+
+
+@pytest.fixture
+def log(caplog, monkeypatch):
+    """The log, its lines in `messages`; another test may have set it up for a terminal."""
+    monkeypatch.setattr(get_logger(), "propagate", True)
+    caplog.set_level(logging.INFO, "efficientgcn")
+    return caplog
 
 
 # ---------------------------------------------------------------- what is written
@@ -25,7 +35,7 @@ pytest_plugins = ["tests.helpers.raw_folders"]
 @pytest.mark.parametrize(("short", "transform", "tolerance"), [("xsub", False, 1e-6), ("xview", True, 1e-5)])
 def test_data_set_equals_the_published_one(golden, tmp_path, short, transform, tolerance):
     golden = golden("reader")
-    folder = generate(f"ntu-{short}", [GOLDEN / "skeletons"], tmp_path, transform).folder
+    folder = generate(f"ntu-{short}", [GOLDEN / "skeletons"], tmp_path, transform)
     assert folder == tmp_path / ("transformed" if transform else "original") / f"ntu-{short}"
     for split in ("train", "eval"):
         data, lists = load(folder, split)
@@ -36,7 +46,7 @@ def test_data_set_equals_the_published_one(golden, tmp_path, short, transform, t
 
 @pytest.mark.parametrize("transform", [False, True])
 def test_samples_stand_in_the_order_of_their_names(tmp_path, raw, transform):
-    folder = generate(DATASET, [raw], tmp_path, transform).folder
+    folder = generate(DATASET, [raw], tmp_path, transform)
     data, (names, labels, lengths) = load(folder, "eval")
     assert names == [f"S001C00{camera}P003R001A00{action}.skeleton" for camera in (1, 2) for action in (1, 2)]
     assert (labels, lengths) == ([0, 1, 0, 1], [4, 4, 4, 4])
@@ -45,7 +55,7 @@ def test_samples_stand_in_the_order_of_their_names(tmp_path, raw, transform):
 
 
 def test_data_files_are_what_numpy_writes(tmp_path, raw):
-    folder = generate(DATASET, [raw], tmp_path, False).folder
+    folder = generate(DATASET, [raw], tmp_path, False)
     before = (folder / "train_data.npy").read_bytes()
     np.save(tmp_path / "again.npy", np.load(folder / "train_data.npy"))
     assert (tmp_path / "again.npy").read_bytes() == before
@@ -53,30 +63,31 @@ def test_data_files_are_what_numpy_writes(tmp_path, raw):
 
 def test_result_does_not_depend_on_the_number_of_workers(tmp_path):
     raw = write_raw(tmp_path / "raw", some_names(4 * generator.BATCH))
-    results = [contents(generate(DATASET, [raw], tmp_path / str(n), True, workers=n).folder) for n in (1, 2, 3)]
+    results = [contents(generate(DATASET, [raw], tmp_path / str(n), True, workers=n)) for n in (1, 2, 3)]
     assert results[0] == results[1] == results[2]
 
 
 def test_120_classes_come_from_both_folders(tmp_path):
     old = write_raw(tmp_path / "60", ["S001C001P001R001A001", "S002C001P001R001A060"])
     new = write_raw(tmp_path / "120", ["S018C001P001R001A061", "S019C001P001R001A120"])
-    folder = generate("ntu-xset120", [old, new], tmp_path, False).folder
+    folder = generate("ntu-xset120", [old, new], tmp_path, False)
     assert load(folder, "train")[1][1] == [59, 60]
     assert load(folder, "eval")[1][1] == [0, 119]
 
 
-def test_ignored_samples_and_other_setups_are_left_out_and_counted(tmp_path, raw):
+def test_ignored_samples_and_other_setups_are_left_out_and_counted(tmp_path, raw, log):
     write_raw(raw, ["S001C002P005R002A008", "S018C001P001R001A061"])
-    summary = generate(DATASET, [raw], tmp_path, False)
-    assert (summary.num_samples, summary.num_ignored, summary.num_other) == ({"train": 4, "eval": 4}, 1, 1)
+    folder = generate(DATASET, [raw], tmp_path, False)
+    assert [len(load(folder, split)[0]) for split in ("train", "eval")] == [4, 4]
+    assert "Left out: 1 named in reader/ignore.txt, 1 of other setups" in log.messages
 
 
-def test_sample_without_any_skeleton_is_reported_and_stays_zero(tmp_path, raw):
+def test_sample_without_any_skeleton_is_reported_and_stays_zero(tmp_path, raw, log):
     name = "S001C001P001R001A001.skeleton"
     (raw / name).write_bytes(b"2\n0\n0\n")
-    summary = generate(DATASET, [raw], tmp_path, True)
-    data, (_, _, lengths) = load(summary.folder, "train")
-    assert summary.no_skeleton == [name]
+    folder = generate(DATASET, [raw], tmp_path, True)
+    data, (_, _, lengths) = load(folder, "train")
+    assert f"Samples without any skeleton, all zero: 1 {name}" in log.messages
     assert lengths[0] == 2
     assert [bool(sample.any()) for sample in data] == [False, True, True, True]
 
@@ -85,7 +96,7 @@ def test_sample_without_any_skeleton_is_reported_and_stays_zero(tmp_path, raw):
 
 
 def test_bad_files_are_all_named_and_the_old_data_set_stays(tmp_path, raw):
-    folder = generate(DATASET, [raw], tmp_path, False).folder
+    folder = generate(DATASET, [raw], tmp_path, False)
     before = contents(folder)
     (raw / "S001C001P001R001A001.skeleton").write_bytes(b"4\n7\n")
     (raw / "S001C002P003R001A002.skeleton").write_bytes(b"")
@@ -109,16 +120,16 @@ def test_skip_bad_gives_what_would_come_out_without_the_bad_files(tmp_path):
     bad = [names[i] for i in (0, 1, 40, 41, 94)]
     for name in bad:
         (raw / f"{name}.skeleton").write_bytes(b"4\n")
-    summary = generate(DATASET, [raw], tmp_path / "with", False, workers=2, skip_bad=True)
+    folder = generate(DATASET, [raw], tmp_path / "with", False, workers=2, skip_bad=True)
     for name in bad:
         (raw / f"{name}.skeleton").unlink()
-    assert len(summary.skipped) == 5
-    assert contents(summary.folder) == contents(generate(DATASET, [raw], tmp_path / "without", False).folder)
+    assert len(folder.with_name(f"{DATASET}_bad_files.txt").read_text().splitlines()) == 5
+    assert contents(folder) == contents(generate(DATASET, [raw], tmp_path / "without", False))
 
 
 def test_report_of_bad_files_goes_once_they_are_mended(tmp_path, raw):
     write_raw(raw, ["S001C004P001R001A001"])
-    folder = generate(DATASET, [raw], tmp_path, False, skip_bad=True).folder
+    folder = generate(DATASET, [raw], tmp_path, False, skip_bad=True)
     (raw / "S001C004P001R001A001.skeleton").unlink()
     generate(DATASET, [raw], tmp_path, False)
     assert os.listdir(folder.parent) == [DATASET]
@@ -156,7 +167,7 @@ def test_split_whose_every_file_is_bad_is_an_error(tmp_path):
 
 
 def test_folder_that_holds_something_else_is_not_replaced(tmp_path, raw):
-    folder = generate(DATASET, [raw], tmp_path, False).folder
+    folder = generate(DATASET, [raw], tmp_path, False)
     (folder / "notes.txt").write_text("mine")
     with pytest.raises(UserError, match=r"notes.txt: is not part of a data set"):
         generate(DATASET, [raw], tmp_path, False)

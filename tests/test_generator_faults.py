@@ -27,7 +27,7 @@ pytest_plugins = ["tests.helpers.raw_folders"]
 
 @pytest.mark.parametrize("state", ["new", "old", "old and new", "folder and old", "folder and new"])
 def test_swap_that_was_cut_short_is_repaired_by_the_next_run(tmp_path, raw, state):
-    folder = generate(DATASET, [raw], tmp_path, False).folder
+    folder = generate(DATASET, [raw], tmp_path, False)
     expected = contents(folder)
     for part in ("new", "old"):
         if part in state:
@@ -46,7 +46,7 @@ def test_swap_that_was_cut_short_is_repaired_by_the_next_run(tmp_path, raw, stat
 
 
 def test_second_generation_into_one_folder_is_told_of_the_first(tmp_path, raw):
-    folder = generate(DATASET, [raw], tmp_path, False).folder
+    folder = generate(DATASET, [raw], tmp_path, False)
     before = contents(tmp_path)
     with utils.files._locked(folder), pytest.raises(UserError, match="another -gd is at work there; wait for it"):
         generate(DATASET, [raw], tmp_path, False)
