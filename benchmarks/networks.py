@@ -1,4 +1,4 @@
-"""The network's sides for timing.Side: ours, the plain Paddle port, eager PyTorch, exported programs. Same weights, same clips.
+"""The network's sides of measurements: ours, the plain Paddle port, eager PyTorch, exported programs. Same weights, same clips.
 
 Heavy imports stand inside the functions: each side's process loads its own framework only.
 """

@@ -62,7 +62,7 @@ def main():
     for name in options.names or PROGRAMS:
         try:
             reports.append(import_module(f"benchmarks.bench_{name}").main(["--quick"] * options.quick))
-        except (SystemExit, subprocess.CalledProcessError) as error:
+        except (SystemExit, Exception) as error:  # whatever a side raised, the others' figures stand
             print(error, file=sys.stderr)
             failed.append(name)
     minutes = (time.time() - begin) / 60

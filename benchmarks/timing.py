@@ -10,6 +10,8 @@ import os
 import platform
 import re
 import time
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -34,47 +36,31 @@ def environment():
     return {**threads, **amd, "MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40), "MALLOC_ARENA_MAX": "1"}
 
 
-class Side:
-    """What `factory(*arguments)` returns, a function without arguments, called in a process of its own.
+@contextlib.contextmanager
+def started(factory, *arguments):
+    """Yield a side: a function that calls what `factory(*arguments)` returns in a process of its own -> (seconds, its value).
 
-    Calling the side returns (seconds, the function's value). Factories are top-level functions; heavy imports belong inside.
+    Factories are top-level functions; heavy imports belong inside.
     """
-
-    def __init__(self, factory, *arguments):
-        context = multiprocessing.get_context("spawn")
-        self.name = f"{factory.__name__}{arguments}"
-        self.connection, other = context.Pipe()
-        self.process = context.Process(target=_serve, args=(other, factory, arguments), daemon=True)
-        self.process.start()
-        other.close()
-        self._answer()
-
-    def _answer(self):
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, context, initializer=_prepare, initargs=(factory, arguments)) as process:
         try:
-            return self.connection.recv()
-        except EOFError:
-            raise SystemExit(f"error: {self.name} ended; its own message stands above") from None
-
-    def __call__(self):
-        self.connection.send(True)
-        return self._answer()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        with contextlib.suppress(BrokenPipeError):  # it ended by itself
-            self.connection.send(False)
-        self.process.join()
+            process.submit(os.getpid).result()  # all is imported and built
+            yield lambda: process.submit(_measure).result()
+        except BrokenProcessPool:
+            raise SystemExit(f"error: {factory.__name__}{arguments} ended; its own message stands above") from None
 
 
-def _serve(connection, factory, arguments):
-    run = factory(*arguments)
-    connection.send("ready")
-    while connection.recv():
-        start = time.perf_counter()
-        value = run()
-        connection.send((time.perf_counter() - start, value))
+def _prepare(factory, arguments):
+    """In the process of a side: what it is to call."""
+    global _run  # noqa: PLW0603 (a process is one side)
+    _run = factory(*arguments)
+
+
+def _measure():
+    start = time.perf_counter()
+    value = _run()
+    return time.perf_counter() - start, value
 
 
 @dataclass
@@ -89,9 +75,9 @@ def in_turn(sides, repeats, warm_up=1):
     """{name: Taken} of {name: (factory, *arguments)}: all started, then called in turn, `warm_up` + `repeats` times each."""
     taken = {name: Taken() for name in sides}
     with contextlib.ExitStack() as stack:
-        started = {name: stack.enter_context(Side(*side)) for name, side in sides.items()}
+        calls = {name: stack.enter_context(started(*side)) for name, side in sides.items()}
         for round_number in range(warm_up + repeats):
-            for name, side in started.items():
+            for name, side in calls.items():
                 _call(side, taken[name], counts=round_number >= warm_up)
     return taken
 
@@ -101,9 +87,9 @@ def one_at_a_time(sides, rounds, calls, warm_up=1):
     taken = {name: Taken() for name in sides}
     for _ in range(rounds):
         for name, side in sides.items():
-            with Side(*side) as started:
+            with started(*side) as call:
                 for number in range(warm_up + calls):
-                    _call(started, taken[name], counts=number >= warm_up)
+                    _call(call, taken[name], counts=number >= warm_up)
     return taken
 
 
@@ -129,7 +115,7 @@ def several(calls, factory, *arguments):
 
 def once(factory, *arguments):
     """(seconds, value) of one call."""
-    with Side(factory, *arguments) as side:
+    with started(factory, *arguments) as side:
         return side()
 
 

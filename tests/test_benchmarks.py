@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.plain import features, reader
-from benchmarks.timing import Report, Side, in_turn
+from benchmarks.timing import Report, in_turn, started
 from dataset.features import branch_features
 from dataset.graph import NTU
 from reader.ntu_reader import read_sample
@@ -75,5 +75,5 @@ def test_sides_take_turns_in_processes_of_their_own(tmp_path):
 
 
 def test_a_side_that_dies_ends_the_program():
-    with pytest.raises(SystemExit, match="dying"):
-        Side(dying)
+    with pytest.raises(SystemExit, match="dying"), started(dying):
+        pass
