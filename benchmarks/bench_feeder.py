@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.networks import FRAMES, coordinates
 from benchmarks.plain.features import sample_features
 from benchmarks.timing import in_turn, once, start
 from dataset.features import branch_features
@@ -13,27 +14,20 @@ from dataset.graph import NTU
 from dataset.loader import Loader
 from dataset.ntu_feeder import EpochBatches, NTUFeeder, write_split
 
-FRAMES, BATCH, WORKERS = 288, 16, 2
+BODIES = 1.5  # in every second sample the second body is not seen
+BATCH, WORKERS = 16, 2
 GPU_RATE = 58  # sequences/s that the published training took from its loader, one GPU
-
-
-def samples(count, frames=FRAMES):
-    """Coordinates (N, 3, T, 25, 2), seeded; of every second sample the second body is not seen."""
-    rng = np.random.default_rng(0)
-    x = rng.normal(0, 0.4, (count, 3, 1, 25, 2)) + rng.normal(0, 0.01, (count, 3, frames, 25, 2)).cumsum(2)
-    x[::2, ..., 1] = 0
-    return x.astype("float32")
 
 
 def ours(count):
     """Side: the features of a batch, as the feeder computes them."""
-    x = samples(count)
+    x = coordinates(count, BODIES)
     return lambda: branch_features(x, NTU).shape
 
 
 def plain(count):
     """Side: each sample's features with loops."""
-    x = samples(count)
+    x = coordinates(count, BODIES)
     return lambda: np.stack([sample_features(sample, NTU.parents, NTU.centre) for sample in x]).shape
 
 
@@ -46,7 +40,7 @@ def loader(paths, workers):
 
 def write_data_set(folder, count):
     """(data, label) paths of a data set of `count` samples, as -gd writes them."""
-    paths, few = (folder / "train_data.npy", folder / "train_label.pkl"), samples(BATCH, 300)
+    paths, few = (folder / "train_data.npy", folder / "train_label.pkl"), coordinates(BATCH, BODIES, 300)
     labels = [f"sample{i}" for i in range(count)], [i % 60 for i in range(count)], [300] * count
     write_split(paths, (count, *few.shape[1:]), islice(cycle(few), count), labels)
     return paths
@@ -55,7 +49,7 @@ def write_data_set(folder, count):
 def main(argv=None):
     options, report = start(__spec__.name, __doc__, 15, argv)
     count = BATCH * (4 if options.quick else 200)
-    x = samples(4)
+    x = coordinates(4, BODIES)
     expected = np.stack([sample_features(sample, NTU.parents, NTU.centre) for sample in x])
     difference = np.abs(branch_features(x, NTU) - expected).max()
     report.note(f"features are those of the loops within {difference:.1e}")

@@ -14,7 +14,7 @@ import psutil
 
 from benchmarks.plain import reader as plain
 from benchmarks.recordings import make_recordings
-from benchmarks.timing import in_turn, start
+from benchmarks.timing import in_turn, python, start
 from dataset.ntu_feeder import load_data, split_paths
 
 NTU120 = 114_480  # files
@@ -22,16 +22,11 @@ WORKERS = 2
 JOBS = {"-gd x-sub": ("2001", False, 9.0), "-gd x-view": ("2002", True, 25.0)}  # configuration, normalised, asked
 
 
-def command(config, raw, root, workers):
-    """-gd of a folder of files as users run it."""
+def generate(config, raw, root, workers=WORKERS):
+    """Words of -gd of a folder of files as users run it."""
     options = {"dataset_args.ntu.ntu60_path": raw, "dataset_args.ntu.root_folder": root, "work_dir": f"{root}/workdir"}
     words = [word for key, value in options.items() for word in (f"--{key}", str(value))]
-    return [sys.executable, "main.py", "-c", config, "-gd", "--workers", str(workers), "-np", *words]
-
-
-def generate(config, raw, root, workers=WORKERS):
-    """Side: the whole command, start of Python included."""
-    return lambda: subprocess.run(command(config, raw, root, workers), check=True, stdout=subprocess.DEVNULL).returncode
+    return ["main.py", "-c", config, "-gd", "--workers", str(workers), "-np", *words]
 
 
 def plain_generate(paths, transform, target):
@@ -66,8 +61,8 @@ def measure_speed(report, repeats, folder, many, few, plain_count):
         taken = in_turn(
             {
                 "plain": (plain_generate, raw[many][:plain_count], transform, folder / "plain.npy"),
-                "few": (generate, config, raw[few][0].parent, folder / "few"),
-                "many": (generate, config, raw[many][0].parent, folder / "many"),
+                "few": (python, *generate(config, raw[few][0].parent, folder / "few")),
+                "many": (python, *generate(config, raw[many][0].parent, folder / "many")),
             },
             repeats,
         )
@@ -80,8 +75,8 @@ def measure_speed(report, repeats, folder, many, few, plain_count):
 
 
 def peak_memory(words):
-    """Largest sum of the proportional set sizes of a command's processes, in bytes; the page cache is in none of them."""
-    process, peak = psutil.Popen(words, stdout=subprocess.DEVNULL), 0
+    """Largest sum of the proportional set sizes of a Python command's processes, in bytes; the page cache is in none of them."""
+    process, peak = psutil.Popen([sys.executable, *words], stdout=subprocess.DEVNULL), 0
     while process.poll() is None:
         total = 0
         for one in [process, *process.children(recursive=True)]:
@@ -101,7 +96,7 @@ def measure_memory(report, folder, few, many):
     peaks = {}
     for count in (few, many):
         raw = make_recordings(folder / f"memory{count}", count)[0].parent
-        peaks[count] = peak_memory(command(config, raw, folder / f"set{count}", WORKERS))
+        peaks[count] = peak_memory(generate(config, raw, folder / f"set{count}"))
         report.add(f"memory of -gd x-view, {count} files", [peaks[count] / 1e9], "GB", "all processes, PSS sampled every 0.1 s")
     growth = (peaks[many] - peaks[few]) / (many - few)
     full = (peaks[many] + max(growth, 0) * (NTU120 - many)) / 1e9

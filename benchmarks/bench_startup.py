@@ -8,12 +8,7 @@ from pathlib import Path
 from benchmarks import networks
 from benchmarks.bench_inference import export
 from benchmarks.recordings import make_recordings
-from benchmarks.timing import in_turn, once, start
-
-
-def python(*words):
-    """Side: a command from the start of Python to its end."""
-    return lambda: subprocess.run([sys.executable, *words], check=True, stdout=subprocess.DEVNULL).returncode
+from benchmarks.timing import in_turn, once, python, start
 
 
 def loads_paddle(*words):

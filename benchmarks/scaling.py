@@ -20,7 +20,7 @@ from benchmarks.bench_feeder import loader, write_data_set
 from benchmarks.bench_inference import export
 from benchmarks.bench_reader import generate
 from benchmarks.recordings import make_recordings
-from benchmarks.timing import environment, in_turn, once, one_at_a_time, processor, several
+from benchmarks.timing import environment, in_turn, once, one_at_a_time, processor, python, several
 from utils.files import replacing
 from utils.process import cores
 
@@ -57,7 +57,8 @@ def workers(folder, repeats, files):
     paths = write_data_set(folder, files)
     sides = {("loader, sequences", count): (loader, paths, count) for count in WORKERS}
     raw = make_recordings(folder / "raw", files)[0].parent
-    sides |= {("-gd x-sub, files, with start-up", count): (generate, "2001", raw, folder / "set", count) for count in WORKERS}
+    for count in WORKERS:
+        sides["-gd x-sub, files, with start-up", count] = (python, *generate("2001", raw, folder / "set", count))
     taken = in_turn(sides, repeats)
     return [[*key, files / median(side.seconds)] for key, side in taken.items()]
 

@@ -9,6 +9,8 @@ import multiprocessing
 import os
 import platform
 import re
+import subprocess
+import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -111,6 +113,11 @@ def several(calls, factory, *arguments):
         return value
 
     return turn
+
+
+def python(*words):
+    """Side: a command from the start of Python to its end."""
+    return lambda: subprocess.run([sys.executable, *words], check=True, stdout=subprocess.DEVNULL).returncode
 
 
 def once(factory, *arguments):

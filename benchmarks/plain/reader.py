@@ -74,15 +74,9 @@ def turn(bodies, vector, target):
     angle = np.arccos(np.clip(np.dot(vector, target) / np.linalg.norm(vector), -1, 1)) if vector.any() else 0.0
     if np.abs(axis).sum() < 1e-6 or angle < 1e-6:
         return
-    a = math.cos(angle / 2)
-    b, c, d = -axis / np.linalg.norm(axis) * math.sin(angle / 2)
-    matrix = np.array(
-        [
-            [a * a + b * b - c * c - d * d, 2 * (b * c + a * d), 2 * (b * d - a * c)],
-            [2 * (b * c - a * d), a * a + c * c - b * b - d * d, 2 * (c * d + a * b)],
-            [2 * (b * d + a * c), 2 * (c * d - a * b), a * a + d * d - b * b - c * c],
-        ]
-    )
+    axis = axis / np.linalg.norm(axis)
+    matrix = math.cos(angle) * np.eye(3) + math.sin(angle) * np.cross(np.eye(3), axis)
+    matrix += (1 - math.cos(angle)) * np.outer(axis, axis)
     for body in bodies:
         for frame in body:
             if frame.sum() != 0:
