@@ -4,9 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 from utils.errors import UserError
-from utils.files import read_bytes
-
-LARGEST = 1 << 20  # bytes of a file of names
+from utils.files import read_text
 
 
 def read_names(path):
@@ -14,11 +12,7 @@ def read_names(path):
 
     Raises UserError where the file can't be read, names nothing, or names a class twice.
     """
-    try:
-        lines = read_bytes(path, LARGEST).decode().splitlines()
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: is not text in UTF-8 ({error}); it must hold a class name a line") from error
-    names = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    names = [line.strip() for line in read_text(path).splitlines() if line.strip() and not line.startswith("#")]
     wrong = [f"{name!r} stands twice" for name, count in Counter(names).items() if count > 1]
     wrong += [f"{name!r} is not printable" for name in names if not name.isprintable()]
     if wrong or not names:

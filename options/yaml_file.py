@@ -9,9 +9,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from utils.errors import UserError
-from utils.files import read_bytes
-
-LARGEST = 1 << 20  # bytes of a YAML file
+from utils.files import read_text
 
 
 class _Loader(yaml.SafeLoader):
@@ -59,10 +57,7 @@ def parse_yaml(text, source):
 
 def read_yaml(path):
     """Keys and values of a YAML file, {} where it is empty; raises UserError where it is anything else."""
-    try:
-        values = parse_yaml(read_bytes(path, LARGEST).decode(), path)
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: is not text in UTF-8 ({error})") from error
+    values = parse_yaml(read_text(path), path)
     if values is not None and not isinstance(values, dict):
         raise UserError(f"{path}: must hold keys and values, like configs/2001.yaml")
     return values or {}

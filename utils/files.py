@@ -134,6 +134,14 @@ def read_bytes(path, limit=4 << 30):
         raise UserError(f"{path}: can't be read ({error.strerror})") from error
 
 
+def read_text(path, limit=1 << 20):
+    """The text of a file in UTF-8; raises UserError where it is none, as `read_bytes` does."""
+    try:
+        return read_bytes(path, limit).decode()
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: is not text in UTF-8 ({error})") from error
+
+
 def sha256(path):
     """Hexadecimal SHA-256 of a file."""
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
