@@ -13,6 +13,7 @@ from dataset.actions import action_names, read_names
 from dataset.graph import NTU, Graph
 from dataset.loader import Loader
 from dataset.ntu_feeder import EpochBatches, NTUFeeder, split_paths
+from export.evaluation import FoldedRunner
 from model import EfficientGCN
 from options.schema import changed_settings
 from options.yaml_file import read_yaml
@@ -108,7 +109,7 @@ def build_model(config):
 
 def build_runner(model, all_frames=False):
     """What runs the network on batches: on a CPU in groups, on all threads that it may use."""
-    return Runner(model, all_frames) if on_gpu() else ThreadedRunner(model, threads(), all_frames)
+    return Runner(model, all_frames) if on_gpu() else ThreadedRunner(model, threads(), all_frames, FoldedRunner)
 
 
 def build_schedule(config, steps_per_epoch):

@@ -32,6 +32,7 @@ def evaluate(runner, loader, *, amp=None, bar=False, after_batch=lambda: None):
     runner.model.eval()
     start, classes = time.time(), runner.model.classifier.fc.weight.shape[0]
     logits, labels, indices = [np.zeros((0, classes), "float32")], [np.zeros(0, "int64")], [np.zeros(0, "int64")]
+    runner = runner if amp else runner.for_evaluation()
     batches, right, seen = tqdm(loader, "evaluate", disable=not bar, **BAR), 0, 0
     for features, label, index in batches:
         with paddle.no_grad(), paddle.amp.auto_cast(**(amp or {"enable": False})):

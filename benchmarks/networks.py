@@ -136,7 +136,7 @@ def infer_ours(weights, batch, bodies=2, real=False):
     model = build_ours(weights)
     import initializer
 
-    return infer("paddle", initializer.build_runner(model), batch, bodies, real)
+    return infer("paddle", initializer.build_runner(model).for_evaluation(), batch, bodies, real)
 
 
 def infer_plain(framework, weights, batch, bodies=2, real=False):

@@ -84,7 +84,7 @@ def absent(count, V=25):
 
 
 def test_bodies_that_are_not_there_are_one_row_that_counts_for_all():
-    groups, times, place = divide(absent(6), np.array([3, 0, 5, 0, 0, 2]), np.array([33, 30, 35, 30, 30, 32]))
+    groups, times, place = divide(absent(6), np.array([3, 0, 5, 0, 0, 2]), np.array([33, 30, 35, 30, 30, 32]), 8, 1)
     assert [rows.tolist() for rows in groups] == [[5], [0], [2], [1]] and times == [1, 1, 1, 3]
     assert place.tolist() == [1, 3, 2, 3, 3, 0]
 
@@ -94,25 +94,25 @@ def test_one_that_is_not_there_and_one_that_stands_still_are_rows_like_others():
         bodies, last = absent(count), np.zeros(count, int)
         bodies[list(still)] = 7
         last[0] = 4
-        groups, times, place = divide(bodies, last, np.full(count, 30))
+        groups, times, place = divide(bodies, last, np.full(count, 30), 8, 1)
         assert sorted(np.concatenate(groups).tolist()) == list(range(count)) and set(times) == {1}
         np.testing.assert_array_equal(np.concatenate(groups)[place], np.arange(count))
 
 
 @pytest.mark.parametrize("most", [1, 3, 8])
-def test_groups_are_of_like_length_and_about_equal_work(monkeypatch, most):
-    monkeypatch.setattr(runners, "MOST_GROUPS", most)
+def test_groups_are_of_like_length_and_about_equal_work(most):
     needed = np.random.default_rng(0).integers(30, 100, 40)
-    groups, times, place = divide(absent(40), needed, needed)
+    groups, times, place = divide(absent(40), needed, needed, most, 1)
     work = [needed[rows].sum() for rows in groups]
     assert len(groups) == most and times == [1] * most and max(work) - min(work) <= 2 * 100
     np.testing.assert_array_equal(np.concatenate([needed[rows] for rows in groups]), np.sort(needed))
     np.testing.assert_array_equal(np.concatenate(groups)[place], np.arange(40))
 
 
-def test_small_batches_are_not_divided_and_large_ones_get_a_group_for_what_a_thread_is_worth(monkeypatch):
-    monkeypatch.undo()
-    sizes_of = lambda count, frames: [len(rows) for rows in divide(absent(count), *[np.full(count, frames)] * 2)[0]]
+def test_small_batches_are_not_divided_and_large_ones_get_a_group_for_what_a_thread_is_worth():
+    def sizes_of(count, frames):
+        return [len(rows) for rows in divide(absent(count), *[np.full(count, frames)] * 2, 8, 14_400)[0]]
+
     assert [sizes_of(count, 288) for count in (1, 3, 4, 32)] == [[1], [3], [2, 2], [4] * 8]
     assert [sizes_of(count, 72) for count in (8, 16, 32)] == [[8], [8, 8], [8] * 4]
 

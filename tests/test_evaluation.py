@@ -1,0 +1,64 @@
+"""Evaluation on a CPU: the folded form gives the network's logits, or the network itself is used, and the log says why."""
+
+import numpy as np
+import paddle
+import pytest
+
+from export import evaluation
+from export.evaluation import CLOSE, FoldedRunner
+from export.products import ProductGCN
+from tests.helpers.lengths import features
+from tests.helpers.small import small
+from training.runners import Runner, ThreadedRunner
+
+T = 50
+BATCHES = [[[20, 0], [7, 12]], [[33, 30], [0, 0], [1, 5], [28, 0]], [[T, T], [9, 0]]]
+
+
+def runners(**changes):
+    """(FoldedRunner, a Runner that computes all frames) of one small network."""
+    model = small(data_shape=(3, 6, T, 3, 2), **changes)
+    model.eval()
+    return ThreadedRunner(model, 2, folded=FoldedRunner).for_evaluation(), Runner(model, all_frames=True)
+
+
+def logits(runner):
+    with paddle.no_grad():
+        return [runner(features(np.array(lengths), T, seed=i)).numpy() for i, lengths in enumerate(BATCHES)]
+
+
+def assert_close(found, wanted):
+    for mine, its in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(mine, its, rtol=0, atol=CLOSE * np.abs(its).max())
+
+
+@pytest.mark.parametrize("att_type", ["stja", "pa", "ca", "fa", "ja", "none"])
+def test_the_folded_form_gives_the_logits_of_all_frames(att_type):
+    folded, whole = runners(att_type=att_type)
+    assert_close(logits(folded), logits(whole))
+    assert folded.forms.qsize() == 2  # it was not refused
+
+
+class Doubled(ProductGCN):
+    def pool(self, x, weights):
+        return 2 * super().pool(x, weights)
+
+
+class Unable(ProductGCN):
+    def attention_layer(self, layer):
+        return layer.of_another_kind
+
+
+@pytest.mark.parametrize(("form", "reason"), [(Doubled, "logits differ by"), (Unable, "AttributeError: ")])
+def test_a_form_that_is_not_equal_is_not_used_and_the_log_says_why(form, reason, monkeypatch, caplog):
+    monkeypatch.setattr(evaluation, "ProductGCN", form)
+    folded, whole = runners()
+    with caplog.at_level("INFO"):
+        assert_close(logits(folded), logits(whole))
+    assert folded.forms.empty() and reason in caplog.text
+
+
+def test_a_run_on_all_frames_or_without_a_form_is_evaluated_by_its_network():
+    model = small(data_shape=(3, 6, T, 3, 2))
+    for runner in (ThreadedRunner(model, 2), ThreadedRunner(model, 2, all_frames=True, folded=FoldedRunner), Runner(model)):
+        assert runner.for_evaluation() is runner
