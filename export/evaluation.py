@@ -6,7 +6,7 @@ from queue import SimpleQueue
 import numpy as np
 import paddle
 
-from training.runners import divide, ends, use_threads
+from training.runners import bodies, divide, ends, use_threads
 from utils.log import get_logger
 
 from .products import ProductGCN
@@ -51,19 +51,18 @@ class FoldedRunner:
 
     def compute(self, features):
         N, _, _, T, _, M = features.shape
-        bodies = np.moveaxis(features, -1, 1).reshape(N * M, *features.shape[1:-1], 1)
         last = ends(features).reshape(-1)
         needed = np.array([self.runner.model.frames.needed(end, T) for end in last])
-        groups, _, place = divide(bodies[..., 0], last, needed, most=N * M, smallest=GROUP)
-        logits = paddle.concat(list(self.pool.map(self.one_body, (bodies[rows] for rows in groups))))
+        groups, _, place = divide(features, last, needed, most=N * M, smallest=GROUP)
+        logits = paddle.concat(list(self.pool.map(lambda rows: self.one_body(bodies(features, rows)), groups)))
         return paddle.index_select(logits, paddle.to_tensor(place)).reshape([N, M, -1]).mean(1)
 
-    def one_body(self, bodies):
-        """Logits of bodies (n, I, C, T, V, 1); of a sample, they are the mean of its bodies', as the classifier is linear."""
+    def one_body(self, x):
+        """Logits of bodies (n, I, C, T, V); of a sample, they are the mean of its bodies', as the classifier is linear."""
         form = self.forms.get()
         try:
             use_threads(1)
             with paddle.no_grad():
-                return form(paddle.to_tensor(bodies))
+                return form(paddle.to_tensor(x[..., None]))
         finally:
             self.forms.put(form)

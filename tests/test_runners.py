@@ -79,8 +79,8 @@ def test_evaluation_in_groups_gives_the_logits_of_each_sample_and_keeps_no_graph
 
 
 def absent(count, V=25):
-    """Bodies (count, 1, 1, 100, V) that are not there, all alike."""
-    return np.ones((count, 1, 1, 100, V), "float32")
+    """Features (count, 1, 1, 100, V, 1) of bodies that are not there, all alike."""
+    return np.ones((count, 1, 1, 100, V, 1), "float32")
 
 
 def test_bodies_that_are_not_there_are_one_row_that_counts_for_all():

@@ -60,11 +60,10 @@ class ThreadedRunner(Runner):
 
     def __call__(self, features):
         self.outs, with_gradient = [], paddle.is_grad_enabled()
-        bodies = np.moveaxis(features, -1, 1).reshape(-1, *features.shape[1:-1])  # (N*M, I, C, T, V)
-        T = bodies.shape[3]
-        last = np.full(len(bodies), T) if self.all_frames else ends(features).reshape(-1)
-        needed = np.array([self.model.frames.needed(end, T) for end in last])
-        groups, times, place = divide(bodies, last, needed, MOST_GROUPS, SMALLEST_GROUP)
+        T = features.shape[3]
+        last = np.full(features.shape[:1] + features.shape[-1:], T) if self.all_frames else ends(features)  # (N, M)
+        needed = np.array([self.model.frames.needed(end, T) for end in last.flat])
+        groups, times, place = divide(features, last.reshape(-1), needed, MOST_GROUPS, SMALLEST_GROUP)
         self.share = max(self.threads // len(groups), 1)
         use_threads(self.share)
         if len(groups) == 1 and times == [1]:
@@ -76,7 +75,7 @@ class ThreadedRunner(Runner):
             computed = int(needed[rows].max())
             prepare(self.model, network, self.exchange, group, computed, T)
             with paddle.set_grad_enabled(with_gradient):  # is a thread's own
-                x = paddle.to_tensor(np.ascontiguousarray(bodies[rows, :, :, :computed].swapaxes(0, 1)))
+                x = paddle.to_tensor(np.ascontiguousarray(bodies(features[:, :, :, :computed], rows).swapaxes(0, 1)))
                 return network.pool(network.streams(x))
 
         outs = self.side_by_side(forward, range(len(groups)), networks, groups)
@@ -157,24 +156,30 @@ def ends(features):
     return np.where(changes.any(1), T - changes[:, ::-1].argmax(1), 0)
 
 
-def divide(bodies, last, needed, most, smallest):
-    """(rows of each group, how often each of its rows counts, place of each body among these rows) of bodies (N*M, I, C, T, V).
+def bodies(features, rows):
+    """Those of the bodies in features (N, I, C, T, V, M) whose numbers are in `rows`, counted sample by sample: (n, I, C, T, V)."""
+    return np.moveaxis(features, -1, 1)[np.divmod(rows, features.shape[-1])]
+
+
+def divide(features, last, needed, most, smallest):
+    """(rows of each group, how often each of its rows counts, place of each body among these rows) of features' N*M bodies.
 
     `last`: where each ends, `needed`: how many of its frames are computed. There are at most `most` groups, of like length and
     about equal work, `smallest` (bodies x frames x joints) or more; the bodies that are not there, all alike, are one group
     more, of one row.
     """
     nobody = np.flatnonzero(last == 0)
-    alike = [row for row in nobody if np.array_equal(bodies[row, :, :, -1], bodies[nobody[0], :, :, -1])]
-    single = np.setdiff1d(np.arange(len(bodies)), alike if len(alike) > 1 else [])
+    empty = bodies(features[:, :, :, -1:], nobody)
+    alike = nobody[(empty == empty[:1]).all(axis=(1, 2, 3, 4))]
+    single = np.setdiff1d(np.arange(len(last)), alike if len(alike) > 1 else [])
     single = single[np.argsort(needed[single], kind="stable")]
-    work = np.cumsum(needed[single]) * bodies.shape[-1]
+    work = np.cumsum(needed[single]) * features.shape[4]
     most = max(min(most, int(work[-1]) // smallest if len(work) else 0), 1)
     number = (work - 1) * most // work[-1] if len(work) else work
     groups = [single[number == i] for i in range(most) if (number == i).any()]
-    times, place = [1] * len(groups), np.empty(len(bodies), int)
+    times, place = [1] * len(groups), np.empty(len(last), int)
     place[single] = np.arange(len(single))
     if len(alike) > 1:
-        groups, times = [*groups, np.array(alike[:1])], [*times, len(alike)]
+        groups, times = [*groups, alike[:1]], [*times, len(alike)]
         place[alike] = len(single)
     return groups, times, place
