@@ -33,6 +33,7 @@ from utils.process import cores
 SAMPLE_SHAPE = (NUM_AXES, MAX_FRAMES, NUM_JOINTS, NUM_BODIES)
 SAMPLE_BYTES = 4 * math.prod(SAMPLE_SHAPE)
 BATCH = 32  # files handed to a worker at a time
+FILES_A_WORKER = 1000  # that are worth the start of a process: about a second
 
 
 class Sample(NamedTuple):
@@ -149,10 +150,10 @@ def _sort_in(raw, name, path, data_set):
 
 
 def _read_all(transform, workers, progress, raw, paths=None):
-    """raw.samples once they are read, by `workers` processes; damaged files join raw.bad. For `paths` see `_read`."""
+    """raw.samples once they are read, by up to `workers` processes; damaged files join raw.bad. For `paths` see `_read`."""
     read, todo = partial(_read, transform=transform, paths=paths), [*raw.samples["train"], *raw.samples["eval"]]
     bar = partial(tqdm, total=len(todo), unit=" files", disable=None if progress else True)
-    workers = min(workers or cores(), math.ceil(len(todo) / BATCH))
+    workers = min(workers or cores(), math.ceil(len(todo) / FILES_A_WORKER))
     done = _in_workers(read, todo, workers, bar) if workers > 1 else list(bar(map(read, todo)))
     raw.bad[:] = sorted([*raw.bad, *(sample.error for sample in done if sample.error)])
     return {split: [sample for sample in done if sample.split == split] for split in SPLITS}

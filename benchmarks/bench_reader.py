@@ -19,6 +19,7 @@ from dataset.ntu_feeder import load_data, split_paths
 
 NTU120 = 114_480  # files
 WORKERS = 2
+SMALL = 300  # files of which worker processes would take longer to start than to read
 JOBS = {"-gd x-sub": ("2001", False, 9.0), "-gd x-view": ("2002", True, 25.0)}  # configuration, normalised, asked
 
 
@@ -74,6 +75,14 @@ def measure_speed(report, repeats, folder, many, few, plain_count):
         report.compare(f"{job}, {WORKERS} workers", ours, other, wanted)
 
 
+def measure_small(report, repeats, folder):
+    raw = make_recordings(folder / "small", SMALL)[0].parent
+    sides = {workers: (python, *generate("2001", raw, folder / f"by{workers}", workers)) for workers in (1, WORKERS)}
+    taken = in_turn(sides, repeats)
+    one, many = (report.add(f"-gd of {SMALL} files, --workers {n}", side.seconds, "s") for n, side in taken.items())
+    report.compare(f"-gd of {SMALL} files, --workers {WORKERS} against 1", many, one, 0.95)
+
+
 def peak_memory(words):
     """Largest sum of the proportional set sizes of a Python command's processes, in bytes; the page cache is in none of them."""
     process, peak = psutil.Popen([sys.executable, *words], stdout=subprocess.DEVNULL), 0
@@ -112,6 +121,7 @@ def main(argv=None):
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         measure_speed(report, options.repeats, folder, *((300, 60, 30) if options.quick else (3000, 60, 200)))
+        measure_small(report, options.repeats, folder)
         measure_memory(report, folder, *((200, 800) if options.quick else (5000, 20000)))
     return report
 

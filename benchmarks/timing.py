@@ -129,6 +129,11 @@ def once(factory, *arguments):
 # ---------------------------------------------------------------- what was measured
 
 
+def shown(value):
+    """Three digits that count, as people read them: 0.123, 12.3, 2,700."""
+    return f"{value:.3g}" if abs(value) < 999.5 else f"{float(f'{value:.3g}'):,.0f}"
+
+
 @dataclass
 class Measured:
     """One side: values of its repeats, the unit they have, and what a reader must know of it."""
@@ -145,7 +150,7 @@ class Measured:
     def text(self):
         """Median, and the spread as lowest to highest."""
         low, high = min(self.values), max(self.values)
-        return f"{self.median:.3g} {self.unit}" + (f" ({low:.3g} to {high:.3g})" if len(self.values) > 1 else "")
+        return f"{shown(self.median)} {self.unit}" + (f" ({shown(low)} to {shown(high)})" if len(self.values) > 1 else "")
 
 
 @dataclass
@@ -175,8 +180,8 @@ class Report:
         verdict = "measured only"
         if wanted is not None:
             verdict = "holds" if (value <= wanted if at_most else value >= wanted) else "DOES NOT HOLD"
-        self.rows.append((job, ours, other, f"{value:.3g} {unit}", ", ".join(asked), verdict))
-        print(f"  => {job}: {value:.3g} {unit} ({', '.join(asked)}): {verdict}", flush=True)
+        self.rows.append((job, ours, other, f"{shown(value)} {unit}", ", ".join(asked), verdict))
+        print(f"  => {job}: {shown(value)} {unit} ({', '.join(asked)}): {verdict}", flush=True)
 
     def note(self, text):
         self.notes.append(text)

@@ -21,6 +21,11 @@ from utils.log import get_logger
 pytest_plugins = ["tests.helpers.raw_folders"]
 
 
+@pytest.fixture(autouse=True)
+def workers_for_few_files(monkeypatch):
+    monkeypatch.setattr(generator, "FILES_A_WORKER", generator.BATCH)
+
+
 @pytest.fixture
 def log(caplog, monkeypatch):
     """The log, its lines in `messages`; another test may have set it up for a terminal."""
@@ -59,6 +64,13 @@ def test_data_files_are_what_numpy_writes(tmp_path, raw):
     before = (folder / "train_data.npy").read_bytes()
     np.save(tmp_path / "again.npy", np.load(folder / "train_data.npy"))
     assert (tmp_path / "again.npy").read_bytes() == before
+
+
+def test_a_few_files_are_read_without_worker_processes(tmp_path, monkeypatch):
+    monkeypatch.undo()
+    monkeypatch.setattr(generator, "_in_workers", None)
+    raw = write_raw(tmp_path / "raw", some_names(4))
+    assert contents(generate(DATASET, [raw], tmp_path, False, workers=8))
 
 
 def test_result_does_not_depend_on_the_number_of_workers(tmp_path):

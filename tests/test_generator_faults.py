@@ -25,6 +25,11 @@ from utils.errors import UserError
 pytest_plugins = ["tests.helpers.raw_folders"]
 
 
+@pytest.fixture(autouse=True)
+def workers_for_few_files(monkeypatch):
+    monkeypatch.setattr(generator, "FILES_A_WORKER", generator.BATCH)
+
+
 @pytest.mark.parametrize("state", ["new", "old", "old and new", "folder and old", "folder and new"])
 def test_swap_that_was_cut_short_is_repaired_by_the_next_run(tmp_path, raw, state):
     folder = generate(DATASET, [raw], tmp_path, False)
@@ -118,7 +123,7 @@ def test_2000_files_take_less_than_600_mb_in_any_process(tmp_path):
     (tmp_path / "raw").mkdir()
     for name in names:
         (tmp_path / "raw" / f"{name}.skeleton").write_bytes(data)
-    code = "import resource, sys, generator\n"
+    code = "import resource, sys, generator\ngenerator.FILES_A_WORKER = 32\n"
     code += f"generator.generate('{DATASET}', [sys.argv[1]], sys.argv[2], False, workers=2)\n"
     code += "print(*(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))"
     command = with_memory_of_its_own([sys.executable, "-c", code, str(tmp_path / "raw"), str(tmp_path)])

@@ -21,7 +21,7 @@ class Generation:
     def __init__(self, place, files=240):
         self.few, self.many = write_raw(place / "few", some_names(4), (1, 2)), write_raw(place / "many", some_names(files), (1, 2) * 5)
         self.root, self.folder = place / "root", place / "root" / "original" / DATASET
-        self.second = ["main.py", "-c", "2001", "-gd", "-np", f"--work_dir={place / 'gd_work'}"]
+        self.second = ["tests/torture/main_with_workers.py", "-c", "2001", "-gd", "-np", f"--work_dir={place / 'gd_work'}"]
         self.second += [f"--dataset_args.ntu.ntu60_path={self.many}", f"--dataset_args.ntu.root_folder={self.root}"]
         begun = time.perf_counter()
         assert run(self.second).code == 0
