@@ -157,7 +157,7 @@ def ends(features):
 
 
 def bodies(features, rows):
-    """Those of the bodies in features (N, I, C, T, V, M) whose numbers are in `rows`, counted sample by sample: (n, I, C, T, V)."""
+    """Bodies (n, I, C, T, V) of features (N, I, C, T, V, M): those whose numbers, counted sample by sample, are in `rows`."""
     return np.moveaxis(features, -1, 1)[np.divmod(rows, features.shape[-1])]
 
 
