@@ -62,7 +62,7 @@ def strike_worker(rng, set_up, memory):
     process = start(set_up.second)
     while process.poll() is None and not children(process.pid):
         time.sleep(0.005)
-    time.sleep(rng.uniform(0.2, 0.5) if memory else rng.uniform(0, set_up.seconds))
+    time.sleep(rng.uniform(0.05, 0.3) if memory else rng.uniform(0, set_up.seconds))
     with contextlib.suppress(ProcessLookupError, IndexError, FileNotFoundError):
         victim = rng.choice(children(process.pid))
         if memory:
