@@ -58,13 +58,13 @@ class Recognizer:
     """An exported program with its preprocessing: recordings in, actions out.
 
     `path` is a program file, its prefix or its folder; `engine` one of native, onednn, gpu, onnxruntime (None: the native one
-    for Paddle's programs, ONNX Runtime for ONNX files); further options as of inference.engines.Program. Raises
-    UserError where the program can't be had or was not verified with the engine.
+    for Paddle's programs, ONNX Runtime for ONNX files); `batch_size`: recordings at a time (None: as is quickest); further
+    options as of inference.engines.Program. Raises UserError where the program can't be had or was not verified with the engine.
     """
 
-    def __init__(self, path, engine=None, *, top_k=5, batch_size=1, **options):
+    def __init__(self, path, engine=None, *, top_k=5, batch_size=None, **options):
         self.program = Program(path, engine, **options)
-        self.top_k, self.batch_size = top_k, max(batch_size, self.program.shape[0])
+        self.top_k, self.batch_size = top_k, max(batch_size or self.program.at_once, self.program.shape[0])
         self.settings = self.program.preprocessing
 
     def predict(self, source, window=None, stride=None):
@@ -217,7 +217,7 @@ def parse(argv):
     add("--params_file", help="its parameters, where they do not lie beside it")
     add("--data_file", required=True, help=".skeleton file, folder of them, .npy file; -: file names from stdin")
     add("--label_file", help="labels (.pkl) of a .npy data file: accuracies are printed")
-    add("-b", "--batch_size", type=positive, default=1)
+    add("-b", "--batch_size", type=positive, help="default: 1 with labels or names from stdin, else as is quickest")
     add("--backend", choices=["paddle", "onnxruntime"], help="default: by the program found, Paddle's first")
     add("--use_gpu", **switch)
     add(
@@ -258,6 +258,7 @@ def choose_engine(options):
 def main(argv=None):
     options = parse(sys.argv[1:] if argv is None else argv)
     taken = ("top_k", "batch_size", "allow_unverified", "precision", "cpu_threads", "gpu_mem", "params_file")
+    options.batch_size = options.batch_size or (1 if options.label_file or options.data_file == "-" else None)
     recognizer = Recognizer(options.model_file, choose_engine(options), **{key: getattr(options, key) for key in taken})
     for note in recognizer.program.notes:
         print(f"note: {note}")

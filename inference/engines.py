@@ -1,6 +1,8 @@
 """An exported program and the engines that run it. Paddle is imported only where one of its engines is asked for."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +82,10 @@ class PaddleEngine:
         self.predictor.run()
         return self.predictor.get_output_handle(self.output_name).copy_to_cpu()
 
+    def each(self, batches):
+        """[logits] of each batch."""
+        return list(map(self, batches))
+
     def input_shape(self):
         """(N or -1, I, C, T, V, M) or (-1, C, -1, V, M), read off the file: the predictor does not tell."""
         if self.path.suffix == ".pdmodel":
@@ -100,18 +106,41 @@ class OnnxEngine:
             import onnxruntime
         except ImportError as error:
             raise UserError("ONNX Runtime is not installed: pip install onnxruntime") from error
-        options = onnxruntime.SessionOptions()
-        self.threads = options.intra_op_num_threads = cpu_threads or cores()
-        options.log_severity_level = 3  # errors
-        try:
-            self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # its errors share no base class
-            raise UserError(f"{path}: ONNX Runtime can't load it ({_first_line(error)})") from error
+        self.path, self.threads = path, cpu_threads or cores()
+        self.session = self.open(self.threads)
         self.version = f"onnxruntime_version: {onnxruntime.__version__}"
         self.input, self.output = self.session.get_inputs()[0], self.session.get_outputs()[0]
 
-    def __call__(self, features):
-        return self.session.run([self.output.name], {self.input.name: features})[0]
+    def open(self, threads):
+        """A session that computes a batch on so many threads."""
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads, options.log_severity_level = threads, 3  # errors
+        try:
+            return onnxruntime.InferenceSession(str(self.path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # its errors share no base class
+            raise UserError(f"{self.path}: ONNX Runtime can't load it ({_first_line(error)})") from error
+
+    def __call__(self, x):
+        return self.run(self.session, x)
+
+    def run(self, session, x):
+        return session.run([self.output.name], {self.input.name: x})[0]
+
+    def each(self, batches):
+        """[logits] of each batch: side by side, each on one thread, they take less time than one by one on all threads."""
+        if len(batches) == 1 or self.threads == 1:
+            return list(map(self, batches))
+        return list(self.pool.map(partial(self.run, self.single), batches))
+
+    @cached_property
+    def single(self):
+        return self.open(1)
+
+    @cached_property
+    def pool(self):
+        return ThreadPoolExecutor(self.threads)
 
     def input_shape(self):
         """(N or -1, I, C, T, V, M) or (N or -1, C, T or -1, V, M)."""
@@ -176,11 +205,14 @@ class Program:
         self.takes_coordinates = len(self.shape) == 5
         self.num_channel, self.num_joints, self.num_bodies = self.shape[-4] // (2 - self.takes_coordinates), *self.shape[-2:]
 
+    @property
+    def at_once(self):
+        """How many recordings it computes best at once, where a caller can wait for them."""
+        return 4 * self.infer.threads if self.engine == "onnxruntime" else 1
+
     def __call__(self, x):
         rows = self.shape[0] if self.shape[0] > 0 else len(x) if self.engine == "gpu" else 1
-        logits = []
-        for start in range(0, len(x), rows):  # one at a time stays in a CPU's cache, and has the frames that it needs alone
-            part = x[start : start + rows]
-            missing = np.zeros((rows - len(part), *part.shape[1:]), "float32")
-            logits.append(self.infer(np.concatenate([part, missing]) if len(missing) else part)[: len(part)])
-        return np.concatenate(logits)
+        missing = -len(x) % rows
+        padded = np.concatenate([x, np.zeros((missing, *x.shape[1:]), "float32")]) if missing else x
+        # one at a time stays in a CPU's cache, and has the frames that it needs alone
+        return np.concatenate(self.infer.each(np.split(padded, len(padded) // rows)))[: len(x)]

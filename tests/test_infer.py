@@ -38,12 +38,20 @@ def test_arrays_give_the_live_network_s_probabilities(exports, model, dataset, p
 
 def test_a_one_body_program_computes_no_body_that_is_not_there(exports, dataset):
     recognizer = infer.Recognizer(exports / "one.onnx", batch_size=7)
-    rows, run_program = [], recognizer.program.infer
-    recognizer.program.infer = lambda x: rows.append(len(x)) or run_program(x)
+    rows, run_program = [], recognizer.program.infer.run
+    recognizer.program.infer.run = lambda session, x: rows.append(len(x)) or run_program(session, x)
     recognizer.predict(np.load(dataset[0]))
     assert sum(rows) == 3 + 2 * 3 + 1  # samples of one body, of two, and the empty body once
     recognizer.predict(np.load(dataset[0]))
     assert sum(rows) == 2 * (3 + 2 * 3) + 1
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_recordings_side_by_side_have_the_logits_of_each_alone(exports, dataset, threads):
+    x = np.load(dataset[0])[:, :, :8]
+    program = infer.Recognizer(exports / "net.onnx", cpu_threads=threads).program
+    together, alone = program(x), np.concatenate([program(x[i : i + 1]) for i in range(len(x))])
+    np.testing.assert_allclose(together, alone, rtol=0, atol=1e-6 * np.abs(alone).max())
 
 
 def test_skeleton_files_go_the_way_of_the_data_set(exports, recordings):
