@@ -103,6 +103,7 @@ def evaluate(config, tuned, command):
     import initializer
     import processor
     from training.checkpoint import load_weights, read_checkpoint
+    from training.precision import mixed_precision
 
     checkpoint = read_checkpoint(config.pretrained_path)
     feeder = initializer.build_feeder(config, "eval")
@@ -113,7 +114,8 @@ def evaluate(config, tuned, command):
     get_logger().info(f"Evaluating {config.pretrained_path} ...")
     loader = initializer.build_loader(config, feeder, train=False)
     bar = not config.no_progress_bar and watched()
-    scores, seconds = processor.evaluate(initializer.build_runner(model, config.all_frames), loader, bar=bar)
+    amp = mixed_precision(config.amp, config.amp_dtype)
+    scores, seconds = processor.evaluate(initializer.build_runner(model, config.all_frames), loader, amp=amp, bar=bar)
     processor.log_scores(scores, seconds, paddle.distributed.get_world_size())
     if paddle.distributed.get_rank() == 0:
         scores.save(folder / "scores.npz")

@@ -1,6 +1,6 @@
 """The form for Paddle Inference on a GPU: the network as it is trained, whose many channels a GPU computes at once."""
 
-from model.frames import mean_over_time
+from model.frames import weighted_mean
 
 from .folded import FoldedGCN
 
@@ -19,4 +19,4 @@ class TrainedGCN(FoldedGCN):
 
     def pool(self, x, weights):
         """(N*M, C, T, V) -> means over bodies, joints and, by `weights`, frames (N, C)."""
-        return mean_over_time(x, weights).mean(axis=[2, 3]).reshape([-1, self.num_bodies, x.shape[1]]).mean(1)
+        return weighted_mean(x, weights).mean(axis=[2, 3]).reshape([-1, self.num_bodies, x.shape[1]]).mean(1)

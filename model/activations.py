@@ -5,6 +5,11 @@ import paddle.nn.functional as F
 from paddle import nn
 
 
+def on_cpu():
+    """Whether operations run at once, on a CPU. Its kernels want other forms than a GPU's, which traced programs have too."""
+    return paddle.in_dynamic_mode() and paddle.get_device() == "cpu"
+
+
 class Swish(nn.Swish):
     """x * sigmoid(x). Training on a CPU takes Paddle's other form of it, silu: its gradient takes half the time.
 
@@ -13,7 +18,7 @@ class Swish(nn.Swish):
     """
 
     def forward(self, x):
-        if not self.training or not x.place.is_cpu_place():
+        if not self.training or not on_cpu():
             return F.swish(x)
         with paddle.no_grad():
             x.clip_(min=-80.0)

@@ -5,8 +5,7 @@ import paddle.nn.functional as F
 from paddle import nn
 
 from .activations import make_activation
-from .frames import mean_over_time
-from .layers import BatchNorm, ConvBN, average, conv_bn
+from .layers import BatchNorm, ConvBN, average, conv_bn, on_cpu
 
 
 class SpatioTemporalJointAttention(nn.Layer):
@@ -23,8 +22,8 @@ class SpatioTemporalJointAttention(nn.Layer):
 
     def forward(self, x):
         V = x.shape[3]
-        over_joints = paddle.matmul(x, average(V, x.dtype))  # (N*M, C, T, 1)
-        over_time = mean_over_time(x, self.frames.weights.get(self.stride))  # (N*M, C, V, 1)
+        over_joints = paddle.matmul(x, average(V, x.dtype)) if on_cpu() else x.mean(3, keepdim=True)  # (N*M, C, T, 1)
+        over_time = self.frames.mean(x, self.stride)  # (N*M, C, V, 1)
         squeezed = F.hardswish(self.fcn(paddle.concat([over_joints, over_time], axis=2)))
         frames, joints = squeezed[:, :, :-V], squeezed[:, :, -V:]
         frames = F.sigmoid(self.conv_t(frames))  # (N*M, C, T, 1)
@@ -40,7 +39,7 @@ class _Mean(nn.Layer):
         self.frames, self.stride = frames, stride
 
     def forward(self, x):
-        return mean_over_time(x, self.frames.weights.get(self.stride)).mean(axis=2, keepdim=True)
+        return self.frames.mean(x, self.stride).mean(axis=2, keepdim=True)
 
 
 class _SqueezeExcite(nn.Layer):
@@ -134,4 +133,6 @@ class AttentionLayer(nn.Layer):
         self.act = make_activation(act_type)
 
     def forward(self, x):
-        return self.act(self.bn(x * self.att(x)) + x)
+        weights = self.att(x)
+        weights = weights if weights.dtype == x.dtype else weights.astype(x.dtype)  # of mixed precision: softmax is in float32
+        return self.act(self.bn(x * weights) + x)

@@ -13,6 +13,8 @@ import math
 import paddle
 from paddle import nn
 
+from .layers import average, on_cpu
+
 
 class Frames:
     """Which frames a network computes, and what each counts; shared by its layers. As made: all frames, all alike."""
@@ -51,12 +53,20 @@ class Frames:
             self.stand_ins[frames] = stand_in, left_out
             self.weights[stride] = counts / (frames + left_out)
 
+    def mean(self, x, stride):
+        """(N*M, C, T, V) -> (N*M, C, V, 1): the mean over all frames of a recording, those left out as well: see above.
 
-def mean_over_time(x, weights=None):
-    """(N*M, C, T, V) -> (N*M, C, V, 1): the mean over frames, or with `weights` (T, 1), which add up to 1, their sum.
+        On a GPU by reductions, which add up in float32 in mixed precision too. Exported programs have weights only.
+        """
+        T, weights, (stand_in, left_out) = x.shape[2], self.weights.get(stride), self.stand_ins.get(x.shape[2], (0, 0))
+        if on_cpu() or (weights is not None and not left_out):
+            return weighted_mean(x, average(T, x.dtype) if weights is None else weights)
+        mean, total = x.mean(2), T + left_out
+        if left_out:
+            mean = mean * (T / total) + x[:, :, stand_in] * (left_out / total)
+        return mean.unsqueeze(3)
 
-    With the weights of Frames it is exactly the mean over all frames of a recording, those left out as well: see above.
-    """
-    T = x.shape[2]
-    weights = paddle.full([T, 1], 1.0 / T, x.dtype) if weights is None else weights.astype(x.dtype)
-    return paddle.matmul(x, weights, transpose_x=True)  # a product runs on all threads of a CPU, a reduction on one
+
+def weighted_mean(x, weights):
+    """(N*M, C, T, V) -> (N*M, C, V, 1): the sum over frames times `weights` (T, 1), which add up to 1."""
+    return paddle.matmul(x, weights.astype(x.dtype), transpose_x=True)  # runs on all threads of a CPU, a reduction on one

@@ -5,7 +5,7 @@ import paddle
 import paddle.nn.functional as F
 from paddle import nn
 
-from .activations import make_activation
+from .activations import make_activation, on_cpu
 
 
 def average(size, dtype="float32"):
@@ -46,7 +46,7 @@ class BatchNorm(nn.BatchNorm2D):
     joints = 0  # how many of the places along T are joints, behind the frames (ST-Joint's squeeze)
 
     def forward(self, x, conv_bias=None):
-        if self.training and (conv_bias is not None or self.sums_exactly(x)):
+        if self.training and (conv_bias is not None or self.sums_exactly()):
             return self.by_batch(x, conv_bias)
         return nn.BatchNorm2D.forward(self, x)  # super() fails in an export of Paddle 2.6
 
@@ -55,15 +55,15 @@ class BatchNorm(nn.BatchNorm2D):
         mean = self._mean.clone().detach()  # updated in place by batch_norm, so not the layer's own: a second forward may follow
         shift = self.shift(conv_bias) + 0.0  # a hook would stay on the parameter itself
         y = F.batch_norm(x, mean, self._variance, self.weight, shift, True, self._momentum, self._epsilon)
-        if self.sums_exactly(x):
+        if self.sums_exactly():
             sum_exactly(y, shift) if x.stop_gradient else x.register_hook(centre)
         with paddle.no_grad():
             paddle.assign(mean if conv_bias is None else mean + (1 - self.kept) * conv_bias, self._mean)
         return y
 
-    def sums_exactly(self, x):
-        """Whether gradients of batch norm of x are to be summed exactly."""
-        return self.exact and self.training and paddle.is_grad_enabled() and x.place.is_cpu_place()
+    def sums_exactly(self):
+        """Whether gradients are to be summed exactly."""
+        return self.exact and self.training and paddle.is_grad_enabled() and on_cpu()
 
     @property
     def kept(self):
@@ -131,7 +131,8 @@ class SpatialGraphConv(nn.Layer):
         near = [paddle.matmul(x, A[d]) for d in range(K)]  # K times (N*M, C, T, V)
         weights = [weight[d] for d in range(K)]
         if self.gcn.bias is not None:
-            near.append(paddle.ones_like(x[:, :1]) * A.sum(1).reshape([1, K, 1, -1]))
+            ones = paddle.ones_like(x[:, :1]) * A.sum(1).reshape([1, K, 1, -1])
+            near.append(ones.astype(near[0].dtype))  # in mixed precision the rest has 16 bits
             weights.append(self.gcn.bias.reshape([K, -1]).t())
         return F.conv2d(paddle.concat(near, 1), paddle.concat(weights, 1).unsqueeze([2, 3]))
 

@@ -11,7 +11,7 @@ from paddle import nn
 
 from .activations import ACTIVATIONS
 from .attentions import ATTENTIONS, AttentionLayer
-from .frames import Frames, mean_over_time
+from .frames import Frames
 from .initializer import init_weights
 from .layers import TEMPORAL_LAYERS, BasicLayer, BatchNorm, SpatialGraphLayer
 
@@ -181,7 +181,7 @@ class EfficientGCN(nn.Layer):
 
     def pool(self, x):
         """Mean over frames and joints, (N*M, C)."""
-        return mean_over_time(x, self.frames.weights.get(self.main_stream.stride)).mean(axis=[2, 3])
+        return self.frames.mean(x, self.main_stream.stride).mean(axis=[2, 3])
 
     def classify(self, pooled):
         """(N, M, C) -> logits (N, classes)."""

@@ -6,7 +6,7 @@ import pytest
 
 from model import attentions
 from model.attentions import ATTENTIONS
-from model.frames import Frames, mean_over_time
+from model.frames import Frames, weighted_mean
 from model.layers import TEMPORAL_LAYERS
 from tests.helpers.lengths import features, frames_seen
 from tests.helpers.small import in_double_precision, small
@@ -90,11 +90,20 @@ def test_the_frame_that_stands_for_others_counts_once_more_for_each():
     assert not frames.stand_ins and not frames.weights
 
 
-def test_a_mean_over_time_is_over_all_frames_or_by_weights():
-    x = paddle.randn([2, 3, 4, 5], "float64")
-    np.testing.assert_allclose(mean_over_time(x).numpy()[..., 0], x.numpy().mean(2))
-    weights = np.array([0.1, 0.2, 0.3, 0.4])
-    found = mean_over_time(x, paddle.to_tensor(weights[:, None])).numpy()[..., 0]
+@pytest.mark.parametrize("gpu", [False, True], ids=["product", "reduction"])
+def test_a_mean_over_time_is_over_all_frames_those_left_out_too(monkeypatch, gpu):
+    monkeypatch.setattr("model.frames.on_cpu", lambda: not gpu)
+    x, frames = paddle.randn([2, 3, 8, 5], "float64"), Frames()
+    np.testing.assert_allclose(frames.mean(x, 1).numpy()[..., 0], x.numpy().mean(2))
+    frames.reach = 2
+    frames.leave_out(8, 14)
+    whole = np.concatenate([x.numpy(), np.repeat(x.numpy()[:, :, 5:6], 6, axis=2)], axis=2)
+    np.testing.assert_allclose(frames.mean(x, 1).numpy()[..., 0], whole.mean(2))
+
+
+def test_exported_programs_give_each_frame_a_weight():
+    x, weights = paddle.randn([2, 3, 4, 5], "float64"), np.array([0.1, 0.2, 0.3, 0.4])
+    found = weighted_mean(x, paddle.to_tensor(weights[:, None])).numpy()[..., 0]
     np.testing.assert_allclose(found, np.einsum("nctv,t->ncv", x.numpy(), weights))
 
 

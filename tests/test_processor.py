@@ -148,20 +148,17 @@ def test_mixed_precision_says_that_a_cpu_computes_in_float32_and_does(tiny_run, 
     assert largest_difference(final(folder / "plain")[0], final(folder / "amp")[0]) == 0
 
 
-@pytest.mark.parametrize("level", ["O1", "O2"])
-def test_mixed_precision_on_a_gpu_keeps_batch_norm_and_master_weights_in_float32(monkeypatch, level):
-    from training.precision import mixed_precision
+def test_an_evaluation_has_the_precision_that_is_asked_for(tiny_run, monkeypatch):
+    import processor
+    from training import precision
 
-    asked = []
-    monkeypatch.setattr(paddle, "get_device", lambda: "gpu:0")
-    monkeypatch.setattr(paddle.amp, "decorate", lambda *objects, **options: asked.append((objects, options)))
-    arguments = mixed_precision(level, "float16", "model", "optimizer")
-    assert arguments["enable"] and arguments["level"] == level and "batch_norm" in arguments["custom_black_list"]
-    if level == "O1":
-        assert not asked
-    else:
-        ((objects, options),) = asked
-        assert objects == ("model", "optimizer") and options["master_weight"] and options["save_dtype"] == "float32"
+    folder, argv = tiny_run
+    run(argv)
+    asked, given, original = {"enable": False, "level": "O1"}, [], processor.evaluate
+    monkeypatch.setattr(precision, "mixed_precision", lambda level, dtype: asked if (level, dtype) == ("O1", "bfloat16") else None)
+    monkeypatch.setattr(processor, "evaluate", lambda *a, **k: given.append(k["amp"]) or original(*a, **k))
+    run([*argv, "-e", "-pp", folder / "work" / "model.pdparams", "--amp=O1", "--amp_dtype=bfloat16"])
+    assert given == [asked]
 
 
 def test_the_loss_is_scaled_and_gradients_are_unscaled_before_the_step(tiny_run, monkeypatch):

@@ -3,30 +3,33 @@
 import paddle
 
 from model.layers import SpatialGraphConv
+from utils.errors import UserError
 from utils.log import get_logger
 
 from .device import on_gpu
 
+CAPABILITY = {"float16": 7, "bfloat16": 8}  # of a GPU, below which Paddle computes in float32 instead, with a warning
+# Beside Paddle's own lists. Batch norm has its statistics and parameters in float32 by itself; means add up in float32, too.
+SIXTEEN_BITS = ["depthwise_conv2d", "reduce_mean"]
 
-def mixed_precision(level, dtype, model, optimizer):
-    """Arguments of paddle.amp.auto_cast (`level` None: None, off), with model and optimizer made ready for them.
 
-    Batch norm computes in float32, as do the features, which the feeder makes. O2 keeps parameters in 16 bits beside float32
-    master weights in the optimizer. On a CPU Paddle has no mixed precision: this is said, and float32 is used.
+def mixed_precision(level, dtype, model=None, optimizer=None):
+    """Arguments of paddle.amp.auto_cast; None: float32, which a CPU computes in, whatever the level.
+
+    O1: convolutions, products and what follows them in 16 bits. O2: with an optimizer, the parameters of `model` too, but for
+    those of batch norm and the graph (its fixed adjacency, its edges); float32 master weights are in the optimizer. Raises
+    UserError where the GPU lacks the type.
     """
     if level is None:
         return None
     if not on_gpu():
         get_logger().info(f"--amp {level}: no GPU, so this run computes in float32")
-    elif level == "O2":  # the graph's fixed adjacency and its edge weights stay in float32
-        paddle.amp.decorate(
-            model,
-            optimizer,
-            level="O2",
-            dtype=dtype,
-            master_weight=True,
-            save_dtype="float32",
-            excluded_layers=[SpatialGraphConv],
-        )
-    norms = ["batch_norm", "sync_batch_norm", "sync_batch_norm_"]
-    return {"enable": on_gpu(), "level": level, "dtype": dtype, "custom_black_list": norms}
+        return None
+    found = paddle.device.cuda.get_device_capability()
+    if found[0] < CAPABILITY[dtype]:
+        hint = "--amp_dtype float16, or leave --amp out" if found[0] >= CAPABILITY["float16"] else "leave --amp out"
+        raise UserError(f"--amp_dtype {dtype}: this GPU (compute capability {found[0]}.{found[1]}) has none; {hint}")
+    if level == "O2" and optimizer is not None:
+        options = {"level": level, "dtype": dtype, "master_weight": True, "save_dtype": "float32"}
+        paddle.amp.decorate(model, optimizer, **options, excluded_layers=[SpatialGraphConv])
+    return {"enable": True, "level": level, "dtype": dtype, "custom_white_list": SIXTEEN_BITS}
