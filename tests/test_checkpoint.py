@@ -128,6 +128,45 @@ def test_master_weights_of_16_bit_parameters_find_their_parameters_again(tmp_pat
         np.testing.assert_array_equal(after.numpy(), before.numpy())
 
 
+@pytest.mark.skipif(paddle.__version__ < "3", reason="makes this state in a step only, which a CPU has not in 16 bits")
+@pytest.mark.parametrize("half", [True, False], ids=["from O2", "to O2"])
+def test_a_run_goes_on_with_or_without_16_bit_parameters_from_the_float32_weights(tmp_path, half):
+    def make(half):
+        layer = paddle.nn.Linear(3, 4)
+        if half:
+            layer.to(dtype="float16")
+        schedule = paddle.optimizer.lr.LambdaDecay(0.1, lambda n: 1.0)
+        return layer, paddle.optimizer.Momentum(schedule, parameters=layer.parameters(), multi_precision=half), schedule
+
+    def state(layer, optimizer):
+        optimizer._create_accumulators(paddle.base.framework.default_main_program().global_block(), layer.parameters())
+        found = optimizer.state_dict()
+        weight, master = layer.weight, found.get("master_weights", {}).get(layer.weight.name)
+        name = weight.name if master is None else f"{weight.name}_fp32_master_0"
+        return found[f"{name}_velocity_0"], weight if master is None else master
+
+    first, optimizer, schedule = make(half)
+    velocity, weight = state(first, optimizer)
+    velocity.set_value(np.arange(12, dtype="float32").reshape(3, 4))
+    weight.set_value(weight.numpy() + 1e-6)  # what 16 bits can't hold
+    save_checkpoint(tmp_path / "c", first, optimizer, schedule, epoch=0, best_state=None)
+    second, other, _ = make(not half)
+    load_weights(second, read_checkpoint(tmp_path / "c"), "c")
+    load_optimizer(other, second, read_checkpoint(tmp_path / "c"), "c")
+    for before, after in zip((velocity, weight), state(second, other), strict=True):
+        np.testing.assert_array_equal(after.numpy(), before.numpy())
+
+
+def test_weights_are_put_into_a_network_of_16_bits_that_saves_float32():
+    from paddle.amp.auto_cast import StateDictHook  # what paddle.amp.decorate does on a GPU
+
+    layer = paddle.nn.Linear(3, 4)
+    layer.to(dtype="float16")
+    layer.register_state_dict_hook(StateDictHook("float32"))
+    load_weights(layer, {"model": {"weight": np.full((3, 4), 0.5), "bias": np.full(4, 2.0)}}, "c")
+    assert layer.weight.dtype == paddle.float16 and layer.weight.numpy().mean() == 0.5 and layer.bias.numpy().mean() == 2
+
+
 def test_another_optimizer_is_named(small_network, tmp_path):
     model = small_network()
     optimizer, schedule = make(model, "Adam")

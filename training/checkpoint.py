@@ -103,7 +103,8 @@ def load_weights(model, state, path, skip=()):
     Raises UserError, model unchanged, naming the first ten entries that are missing, unexpected, of another shape or skeleton
     graph, or not finite.
     """
-    ours, theirs = model.state_dict(), weight_arrays(state, path)
+    ours = model.state_dict(use_hook=False)  # the tensors themselves: O2's hook gives float32 copies
+    theirs = weight_arrays(state, path)
     skipped = [name for name in ours if name.startswith(tuple(skip))]
     wanted = {name: tensor for name, tensor in ours.items() if name not in skipped}
     wrong = [f"{name} is unexpected" for name in theirs if name not in ours]
@@ -139,8 +140,10 @@ def load_optimizer(optimizer, model, state, path):
             continue
         entry = state["model"].get(name)
         old = entry[0] if isinstance(entry, tuple) else None
-        inner = f"{MASTER}_" if old in weights else ""
-        mine = {s: saved.get(f"{old}_{inner}{s}") for s in STATES[kind]} | ({MASTER: weights[old]} if inner else {})
+        was, now = (f"{MASTER}_" if half else "" for half in (old in weights, str(parameter.dtype).endswith("16")))
+        mine = {s: saved.get(f"{old}_{was}{s}") for s in STATES[kind]}
+        if was or now:  # --amp O2 until now, or from now on: the float32 weights go from the one to the other
+            mine[MASTER] = weights.get(old, entry)
         values = {s: _array(value, f"opt of {name}", path) for s, value in mine.items() if value is not None}
         if len(values) < len(mine):
             wrong.append(f"{name} has none")
@@ -150,10 +153,12 @@ def load_optimizer(optimizer, model, state, path):
             wrong.append(f"{name} is not finite")
         else:
             tensors = {suffix: paddle.to_tensor(value.astype("float32")) for suffix, value in values.items()}
-            if inner:
-                masters[parameter.name] = tensors.pop(MASTER)
-                masters[parameter.name].name = f"{parameter.name}_{MASTER}"
-            found.update({f"{parameter.name}_{inner}{suffix}": tensor for suffix, tensor in tensors.items()})
+            master = tensors.pop(MASTER, None)
+            if now:
+                masters[parameter.name], master.name = master, f"{parameter.name}_{MASTER}"
+            elif was:
+                parameter.set_value(master)
+            found.update({f"{parameter.name}_{now}{suffix}": tensor for suffix, tensor in tensors.items()})
     if wrong:
         hint = "" if kind in others or not others else f" (it is {others[0]}'s, not {kind}'s: choose that with -o)"
         raise UserError(f"{path}: optimizer state{hint} differs in {len(wrong)} parameters: {_shorten(wrong)}")
