@@ -202,10 +202,10 @@ def recognise(recognizer, options):
         print("\n".join(measure(recognizer, samples)))
 
 
-def positive(text):
-    """A whole number, at least 1, of a command line's text."""
-    if not (text.isascii() and text.isdecimal() and len(text) < 10 and int(text) > 0):
-        raise argparse.ArgumentTypeError(f"{text!r}: must be a whole number, at least 1")
+def positive(text, least=1):
+    """A whole number of a command line's text."""
+    if not (text.isascii() and text.isdecimal() and len(text) < 10 and int(text) >= least):
+        raise argparse.ArgumentTypeError(f"{text!r}: must be a whole number, at least {least}")
     return int(text)
 
 
@@ -220,6 +220,7 @@ def parse(argv):
     add("-b", "--batch_size", type=positive, help="default: 1 with labels or names from stdin, else as is quickest")
     add("--backend", choices=["paddle", "onnxruntime"], help="default: by the program found, Paddle's first")
     add("--use_gpu", **switch)
+    add("--gpu_id", type=lambda text: positive(text, 0), default=0, help="which GPU, from 0; of CUDA_VISIBLE_DEVICES, if set")
     add(
         "--precision",
         choices=["fp32", "fp16"],
@@ -257,7 +258,7 @@ def choose_engine(options):
 
 def main(argv=None):
     options = parse(sys.argv[1:] if argv is None else argv)
-    taken = ("top_k", "batch_size", "allow_unverified", "precision", "cpu_threads", "gpu_mem", "params_file")
+    taken = ("top_k", "batch_size", "allow_unverified", "precision", "cpu_threads", "gpu_mem", "gpu_id", "params_file")
     options.batch_size = options.batch_size or (1 if options.label_file or options.data_file == "-" else None)
     recognizer = Recognizer(options.model_file, choose_engine(options), **{key: getattr(options, key) for key in taken})
     for note in recognizer.program.notes:

@@ -170,16 +170,16 @@ def extract(config, tuned, command):
 
 
 def launched():
-    """Whether this is one of several processes that Paddle's launcher started."""
-    return int(os.environ.get("PADDLE_TRAINERS_NUM", "1")) > 1
+    """Whether Paddle's launcher started this process."""
+    return "PADDLE_TRAINERS_NUM" in os.environ
 
 
 def launch(config, argv):
     """-g 0 1: become Paddle's launcher, with a process for each GPU; returns where one process is enough."""
-    from training.device import several_gpus
+    from training.device import launcher_options
 
-    if several_gpus(config.gpus):
-        options = ["--gpus", ",".join(map(str, config.gpus)), "--log_dir", f"{config.work_dir}/launch", __file__]
+    if options := launcher_options(config.gpus):
+        options += ["--log_dir", f"{config.work_dir}/launch", __file__]
         os.execv(sys.executable, [sys.executable, "-m", "paddle.distributed.launch", *options, *argv])  # noqa: S606
 
 

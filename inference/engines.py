@@ -41,7 +41,7 @@ def find_program(path, kind=None):
 class PaddleEngine:
     """Paddle Inference: features (N, I, C, T, V, M) or coordinates (N, C, T, V, M) float32 -> logits (N, classes)."""
 
-    def __init__(self, path, engine, *, params_file=None, cpu_threads=None, precision="fp32", gpu_mem=8000):
+    def __init__(self, path, engine, *, params_file=None, cpu_threads=None, precision="fp32", gpu_mem=8000, gpu_id=0):
         start_paddle()
         import paddle
         from paddle import inference
@@ -55,8 +55,10 @@ class PaddleEngine:
         if engine == "gpu":
             if not paddle.is_compiled_with_cuda() or paddle.device.cuda.device_count() == 0:
                 raise UserError("--use_gpu: Paddle finds no GPU on this machine; leave it out to run on the CPU")
+            if gpu_id >= paddle.device.cuda.device_count():
+                raise UserError(f"--gpu_id {gpu_id}: this machine has GPUs 0 to {paddle.device.cuda.device_count() - 1}")
             kinds = {"fp32": inference.PrecisionType.Float32, "fp16": inference.PrecisionType.Half}
-            config.enable_use_gpu(gpu_mem, 0, kinds[precision])
+            config.enable_use_gpu(gpu_mem, gpu_id, kinds[precision])
         else:
             config.disable_gpu()
             config.set_cpu_math_library_num_threads(self.threads)
@@ -166,7 +168,7 @@ def _first_line(error):
 def open_engine(path, engine, **options):
     """The program file `path` as a function: its input, float32 -> logits (N, classes).
 
-    `engine` is a key of ENGINES; options: cpu_threads, precision, gpu_mem, params_file. Raises UserError where there is none.
+    `engine` is a key of ENGINES; options: those of PaddleEngine. Raises UserError where there is none.
     """
     if options.get("precision") == "fp16" and engine != "gpu":
         raise UserError(f"--precision fp16: {engine} has fp32")

@@ -172,6 +172,7 @@ def test_several_gpus_are_one_process_each_where_there_are_gpus_and_one_line_whe
         raise SystemExit
 
     monkeypatch.setattr(os, "execv", execv)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "all")
     monkeypatch.setattr(device, "gpu_count", lambda: 2)
     with pytest.raises(SystemExit):
         main.main(argv)
@@ -180,3 +181,6 @@ def test_several_gpus_are_one_process_each_where_there_are_gpus_and_one_line_whe
     assert command[-len(argv) - 1 :] == [str(ROOT / "main.py"), *argv]
     with pytest.raises(UserError, match="--gpus 2: this machine has GPUs 0 to 1"):
         main.main([*argv, "-g", "1", "2"])
+    monkeypatch.setenv("PADDLE_TRAINERS_NUM", "1")  # a launcher's only process starts no launcher
+    monkeypatch.setattr(device, "gpu_count", lambda: 0)
+    assert main.main(argv) == 0

@@ -19,20 +19,39 @@ def on_gpu():
     return "gpu" in paddle.get_device()
 
 
-def several_gpus(gpus):
-    """Whether `gpus` asks for a process each; raises UserError where some are not there. False on a machine without."""
-    missing = [gpu for gpu in gpus if gpu >= gpu_count()]
-    if missing and gpu_count():
-        raise UserError(f"--gpus {missing[0]}: this machine has GPUs 0 to {gpu_count() - 1}")
-    return len(gpus) > 1 and gpu_count() > 0
+def launcher_options(gpus):
+    """Options of Paddle's launcher for a process on each of several `gpus`; [] where one process is enough, or none is there.
+
+    The launcher calls GPUs by their labels in CUDA_VISIBLE_DEVICES; everything else, `gpus` too, by their place in that list.
+    """
+    check(gpus)
+    if len(gpus) < 2 or gpu_count() == 0:
+        return []
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "all").replace(" ", "")
+    labels = visible.split(",") if visible != "all" else [str(place) for place in range(gpu_count())]
+    os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(labels)  # the launcher takes spaces for part of a label
+    return ["--gpus", ",".join(labels[gpu] for gpu in gpus)]
+
+
+def check(gpus, option="--gpus"):
+    """Raise UserError where one of `gpus` is named twice, or is not there though other GPUs are."""
+    count, twice = gpu_count(), [gpu for gpu in gpus if gpus.count(gpu) > 1]
+    if twice:
+        raise UserError(f"{option} {twice[0]}: named twice; a process has a GPU of its own")
+    for gpu in gpus if count else ():
+        if gpu >= count:
+            raise UserError(f"{option} {gpu}: this machine has GPUs 0 to {count - 1}")
 
 
 def choose_device(gpus):
-    """Make Paddle use the first of `gpus`, the one that its launcher gave this process, or the CPU; returns its name."""
+    """Make Paddle use the GPU that its launcher gave this process, else the first of `gpus`, or the CPU; returns its name."""
     if not gpus or gpu_count() == 0:
         if gpus:
             processes = "" if len(gpus) == 1 else f", in one process instead of {len(gpus)}"
             get_logger().info(f"No GPU present: running on the CPU{processes if get_world_size() == 1 else ''}")
         os.environ.setdefault("PADDLE_DISTRI_BACKEND", "gloo")
         return paddle.set_device("cpu")
-    return paddle.set_device(f"gpu:{gpus[0] if get_world_size() == 1 else paddle.distributed.ParallelEnv().device_id}")
+    given = os.environ.get("FLAGS_selected_gpus", "").split(",")[0]  # noqa: SIM112 (Paddle's spelling)
+    if not given:
+        check(gpus)
+    return paddle.set_device(f"gpu:{given or gpus[0]}")

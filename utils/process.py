@@ -25,8 +25,9 @@ def stop_signals():
 
 
 def cores():
-    """Number of processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Number of processor cores that this process may use: its share of them, where Paddle's launcher started several."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(count // int(os.environ.get("PADDLE_LOCAL_SIZE", "1")), 1)
 
 
 def threads():
