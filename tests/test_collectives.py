@@ -19,7 +19,9 @@ from options.command_line import parse_command_line
 from options.schema import load_config
 from tests.helpers.places import environment
 from tests.helpers.small import TINY, write_split
+from training import collectives
 from training.checkpoint import read_checkpoint
+from utils.errors import UserError
 
 # main.py, with its gradients written down where the processes have just exchanged them, and a process that may be killed.
 SCRIPT = """
@@ -175,3 +177,28 @@ def test_a_job_that_is_told_to_stop_saves_first(place):
     read_checkpoint(last)
 
 
+
+GIVE_UP = """
+import time
+from utils.process import start_paddle
+start_paddle()
+import paddle.distributed as dist
+from training import collectives
+dist.get_world_size, collectives.on_gpu, collectives.PATIENCE = lambda: 2, lambda: True, 0.2
+with collectives.together():
+    time.sleep(60)
+"""
+
+
+def test_on_gpus_a_lost_process_is_told_within_the_time_that_is_stated():
+    done = subprocess.run([sys.executable, "-c", GIVE_UP], env=environment(), capture_output=True, text=True, timeout=50, check=False)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert done.stderr.startswith("error: another process of this job has ended, or did not answer")
+
+
+def test_an_error_of_nccl_is_told_as_one_of_gloo_and_one_of_a_file_as_itself(monkeypatch):
+    monkeypatch.setattr(collectives.dist, "get_world_size", lambda: 2)
+    with pytest.raises(UserError, match=r"another process of this job .*NCCL error\(6\)"), collectives.together():
+        raise OSError("(External) NCCL error(6), remote process exited.")
+    with pytest.raises(FileNotFoundError), collectives.together():
+        raise FileNotFoundError(2, "no such file")

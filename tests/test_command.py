@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +18,41 @@ def test_a_user_s_mistake_is_one_line_and_exit_code_2(capsys):
 
     assert run_command(main) == 2
     assert capsys.readouterr().err == "error: config.yaml: no such key\n"
+
+
+OUT_OF_GPU = """
+
+--------------------------------------
+C++ Traceback (most recent call last):
+--------------------------------------
+Error Message Summary:
+----------------------
+ResourceExhaustedError:
+
+Out of memory error on GPU 0. Cannot allocate 1.130859GB memory on GPU 0, 78.500000GB memory has been allocated and available memory is only 0.6GB.
+
+Please check whether there is any other process using GPU 0.
+"""
+
+
+def test_a_gpu_out_of_memory_says_how_much_and_which_options_help(capsys):
+    def main():
+        raise MemoryError(OUT_OF_GPU)
+
+    assert run_command(main) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: Out of memory error on GPU 0. Cannot allocate 1.130859GB") and said.count("\n") == 1
+    assert all(option in said for option in ("--accumulate", "--amp O1", "num_frame"))
+
+
+def test_errors_of_cuda_keep_their_cause_and_those_of_files_are_one_line(capsys):
+    def cuda():  # as Paddle raises errors of CUDA, cuDNN and NCCL
+        raise OSError("(External) CUDNN error(8), CUDNN_STATUS_EXECUTION_FAILED.")
+
+    with pytest.raises(OSError, match="CUDNN_STATUS_EXECUTION_FAILED"):
+        run_command(cuda)
+    assert run_command(Path("no such folder/file").read_text) == 2
+    assert capsys.readouterr().err == "error: no such folder/file: No such file or directory\n"
 
 
 @pytest.mark.parametrize(("number", "code", "line"), [(signal.SIGINT, 130, "stopped by Ctrl-C\n"), (signal.SIGTERM, 143, "stopped by SIGTERM\n")])

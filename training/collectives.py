@@ -1,5 +1,8 @@
 """What the processes of one job do together. With one process every function returns at once."""
 
+import os
+import sys
+import threading
 from contextlib import contextmanager
 
 import numpy as np
@@ -8,17 +11,35 @@ import paddle.distributed as dist
 
 from utils.errors import UserError
 
+from .device import on_gpu
+
+PATIENCE = 600  # seconds that a process waits for the others on GPUs: NCCL itself waits without end
+LOST = (
+    "another process of this job has ended, or did not answer: its workerlog in the launcher's --log_dir says why; "
+    "go on with the same command and -r"
+)
+
 
 @contextmanager
-def _together():
+def together():
+    """Work that waits for the other processes of the job; raises UserError, or on GPUs ends this one, where they are lost."""
+    watch = threading.Timer(PATIENCE, _give_up)
+    watch.daemon = True
+    if dist.get_world_size() > 1 and on_gpu():
+        watch.start()
     try:
         yield
-    except RuntimeError as error:  # gloo and NCCL have no type of their own for a lost connection
-        reason = str(error).strip().splitlines()[-1]
-        raise UserError(
-            "another process of this job has ended, or did not answer: its workerlog in the launcher's --log_dir says why; "
-            f"go on with the same command and -r ({reason})"
-        ) from error
+    except (RuntimeError, OSError) as error:  # gloo's and NCCL's; they have no type of their own for a lost connection
+        if dist.get_world_size() == 1 or getattr(error, "errno", None) is not None:
+            raise
+        raise UserError(f"{LOST} ({str(error).strip().splitlines()[-1]})") from error
+    finally:
+        watch.cancel()
+
+
+def _give_up():
+    print(f"error: {LOST} (waited {PATIENCE} s)", file=sys.stderr, flush=True)
+    os._exit(2)  # the main thread is in NCCL and hears of nothing
 
 
 def gather(array):
@@ -26,7 +47,7 @@ def gather(array):
     if dist.get_world_size() == 1:
         return array
     parts = []
-    with _together():
+    with together():
         dist.all_gather_object(parts, array)
     return np.concatenate(parts)
 
@@ -36,7 +57,7 @@ def total(numbers):
     if dist.get_world_size() == 1:
         return [float(number) for number in numbers]
     sums = paddle.to_tensor(np.array(numbers, "float64"))
-    with _together():
+    with together():
         dist.all_reduce(sums)
     return sums.tolist()
 
@@ -51,7 +72,7 @@ def average_gradients(parameters):
         return
     gradients = [p.grad for p in parameters if p.grad is not None]
     flat = paddle.concat([g.flatten().astype("float32") for g in gradients])
-    with _together():
+    with together():
         dist.all_reduce(flat)
     parts = (flat / dist.get_world_size()).split([g.size for g in gradients])
     for gradient, part in zip(gradients, parts, strict=True):
@@ -61,6 +82,6 @@ def average_gradients(parameters):
 def broadcast(tensors):
     """Give all ranks rank 0's values, in place."""
     if dist.get_world_size() > 1:
-        with _together():
+        with together():
             for tensor in tensors:
                 dist.broadcast(tensor, 0)

@@ -28,12 +28,12 @@ def run_command(main):
     except BrokenPipeError:  # the reader of our output went away: `main.py --check | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-    except OSError as error:
-        message = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-    except MemoryError:
-        message = "out of memory; end other programs, or use fewer workers or smaller batches"
-    except Exception:  # none is lost: without a signal it goes on, with one it is what a library made of our own exception
-        if not stopped:
+    except MemoryError as error:
+        message = _out_of_memory(str(error))
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:  # a file's, not one of CUDA's: Paddle makes these OSErrors too
+            message = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        elif not stopped:  # none is lost: without a signal it goes on, with one it is what a library made of our own exception
             raise
     if stopped:
         print(f"stopped by {'Ctrl-C' if stopped[0] == signal.SIGINT else 'SIGTERM'}", file=sys.stderr)
@@ -42,6 +42,15 @@ def run_command(main):
 
     print(f"{paint('error:', 'red', sys.stderr)} {printable(message)}", file=sys.stderr)
     return 2
+
+
+def _out_of_memory(text):
+    """What to say of a MemoryError: of a GPU's, how much was missing, as Paddle tells it."""
+    missing = next((line.strip().rstrip(". ") for line in text.splitlines() if "Cannot allocate" in line and "GPU" in line), None)
+    if missing is None:
+        return "out of memory; end other programs, or use fewer workers or smaller batches"
+    smaller = "a smaller train_batch_size with --accumulate, --amp O1 or a smaller num_frame"
+    return f"{missing}; {smaller} takes less, or choose a GPU that no other program uses (-g)"
 
 
 def _run(main, stopped):
