@@ -144,6 +144,8 @@ def report(config, model, feeder, scores, folder):
 
 def extract(config, tuned, command):
     """-ex: export the checkpoint of -pp: beside it, or to save_inference_dir, under its name."""
+    import paddle
+
     import initializer
     from export.program import export_program
     from export.record import export_record
@@ -154,13 +156,15 @@ def extract(config, tuned, command):
     path = Path(config.pretrained_path)
     checkpoint = read_checkpoint(path)
     initializer.start_job(config, tuned, train=False)
+    device = config.export_device or ("gpu" if on_gpu() else "cpu")
+    paddle.set_device("cpu")  # for the network that programs are compared with: a GPU's products may be of TF32
     model = initializer.build_model(config)
     load_weights(model, checkpoint, path)
     prefix = Path(config.save_inference_dir or path.parent) / path.stem
     record = export_record(config, path, initializer.skeleton_graph(config), initializer.class_names(config))
     made = {"data_shape": initializer.data_shape(config), "record": record, "open_engine": open_engine}
     form = {"to": config.export_to, "softmax": config.export_softmax, "one_body": config.export_one_body}
-    form |= {"coordinates": config.export_coordinates, "device": config.export_device or ("gpu" if on_gpu() else "cpu")}
+    form |= {"coordinates": config.export_coordinates, "device": device}
     for line in export_program(model, prefix, **made, **form):
         get_logger().info(line)
     recording = "FILE.npy" if config.data.graph else "FILE.skeleton"

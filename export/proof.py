@@ -6,6 +6,7 @@ import paddle
 from utils.errors import UserError
 
 LARGEST_DIFFERENCE = 1e-3  # of logits, relative to the largest
+ON_GPU = {"gpu": 5e-3, "gpu fp16": 2e-2}  # the same: newer GPUs multiply with 10 bits (TF32, fp16)
 BATCHES = ((0.3,), (0.1, 1), (0.5, 0, 0.04, 0.2, 0.35))  # recordings, by their share of the frames that the network takes
 
 
@@ -26,11 +27,13 @@ def recordings(data_shape):
 def prove(model, file, prefix, data_shape, settings, open_engine, *, coordinates):
     """{engine: {verified, difference or reason}} of the program `file`; raises UserError where the first engine fails.
 
+    The network must be on the CPU, which computes in float32.
+
     `settings`: its Preprocessing; `coordinates`: it takes these, without the frames after the longest recording, else features.
     """
     engines = ["onnxruntime"] if file.suffix == ".onnx" else ["native", "onednn"]
     if engines[0] == "native" and paddle.is_compiled_with_cuda() and paddle.device.cuda.device_count() > 0:
-        engines.append("gpu")
+        engines += ON_GPU
     batches, samples, expected = recordings(data_shape), [], []
     for x in batches:
         features = settings.features(x)
@@ -41,9 +44,11 @@ def prove(model, file, prefix, data_shape, settings, open_engine, *, coordinates
     results = {}
     for engine in engines:
         try:
-            infer = open_engine(file, engine)
+            name, _, precision = engine.partition(" ")
+            infer = open_engine(file, name, **({"precision": precision} if precision else {}))
             difference = max(_difference(infer(x), y) for x, y in zip(samples, expected, strict=True))
-            results[engine] = {"verified": difference <= LARGEST_DIFFERENCE, "difference": float(f"{difference:.2g}")}
+            good = difference <= ON_GPU.get(engine, LARGEST_DIFFERENCE)
+            results[engine] = {"verified": good, "difference": float(f"{difference:.2g}")}
         except Exception as error:  # each engine has errors of its own; whatever it is, the engine can't be used
             results[engine] = {"verified": False, "reason": " ".join(str(error).split())[:200]}
         if not results[engines[0]]["verified"]:

@@ -192,10 +192,12 @@ class Program:
         self.infer = open_engine(path, engine, precision=precision, params_file=params_file, **options)
         if record is None and kind == "onnx" and (record := self.infer.record()):
             entry = record.programs[kind]
-        if precision != "fp32" or engine not in (entry.verified if entry else [decides]):
+        name = engine if precision == "fp32" else f"{engine} {precision}"
+        if name not in (entry.verified if entry else [decides]):
             text = f"{path}: not verified with {engine} {precision}, its logits may be wrong"
             if not allow_unverified:
-                raise UserError(f"{text}; choose another engine or add --allow_unverified True")
+                export = "export on a machine with a GPU, which verifies it, " if engine == "gpu" else ""
+                raise UserError(f"{text}; {export}choose another engine or add --allow_unverified True")
             self.notes.append(text)
         if record:
             self.shape, self.preprocessing, self.classes = [-1, *entry.input], record.preprocessing, record.classes

@@ -147,6 +147,27 @@ def test_an_engine_that_differs_or_fails_is_recorded_as_not_verified(tmp_path, s
     assert engines(tmp_path)["onednn"] == {"verified": False, "reason": "no such thing here"}
 
 
+def test_gpu_engines_have_tolerances_of_their_own(tmp_path, small_network, monkeypatch):
+    monkeypatch.setattr(paddle, "is_compiled_with_cuda", lambda: True)
+    monkeypatch.setattr(paddle.device.cuda, "device_count", lambda: 1)
+    network = small_network()
+
+    def gpu(tf32, half):
+        def open_gpu(file, engine, precision="fp32"):
+            program, error = open_engine(file, "native" if engine == "gpu" else engine), half if precision == "fp16" else tf32
+            return lambda x: program(x) * (1 + error if engine == "gpu" else 1)
+
+        return open_gpu
+
+    export(network, tmp_path / "net", engine=gpu(3e-3, 1e-2))
+    assert engines(tmp_path)["gpu"]["verified"] and engines(tmp_path)["gpu fp16"]["verified"]
+    export(network, tmp_path / "net", engine=gpu(1e-2, 5e-2))
+    assert not engines(tmp_path)["gpu"]["verified"] and not engines(tmp_path)["gpu fp16"]["verified"]
+    monkeypatch.setattr("inference.engines.open_engine", lambda *a, **k: None)
+    with pytest.raises(UserError, match=r"not verified with gpu fp16.*; export on a machine with a GPU, which verifies it"):
+        Program(tmp_path / "net", "gpu", precision="fp16")
+
+
 def test_programs_of_one_checkpoint_share_a_record_and_those_of_another_are_dropped_from_it(exported, tmp_path):
     shutil.copytree(exported.folder, tmp_path, dirs_exist_ok=True)
     programs = yaml.safe_load((tmp_path / "net.yaml").read_text())["programs"]

@@ -184,3 +184,19 @@ def test_several_gpus_are_one_process_each_where_there_are_gpus_and_one_line_whe
     monkeypatch.setenv("PADDLE_TRAINERS_NUM", "1")  # a launcher's only process starts no launcher
     monkeypatch.setattr(device, "gpu_count", lambda: 0)
     assert main.main(argv) == 0
+
+
+def test_an_export_on_a_gpu_compares_with_the_network_on_the_cpu(tiny_run, monkeypatch):
+    import paddle
+
+    import initializer
+
+    asked, built, build_model = [], [], initializer.build_model
+    folder, argv = tiny_run
+    assert main.main([*argv, "--scheduler_args.cosine.max_epoch=1"]) == 0
+    monkeypatch.setattr(device, "gpu_count", lambda: 1)
+    monkeypatch.setattr(device, "on_gpu", lambda: True)
+    monkeypatch.setattr(paddle, "set_device", asked.append)
+    monkeypatch.setattr(initializer, "build_model", lambda config: built.append(asked[-1]) or build_model(config))
+    assert main.main([*argv, "-ex", "-pp", str(folder / "work" / "model.pdparams"), f"--save_inference_dir={folder}", "-g", "0"]) == 0
+    assert asked[0] == "gpu:0" and built == ["cpu"]
