@@ -15,6 +15,7 @@ from dataset.loader import Loader
 from dataset.ntu_feeder import EpochBatches, NTUFeeder, split_paths
 from export.evaluation import FoldedRunner
 from model import EfficientGCN
+from options.command_line import JOB
 from options.schema import changed_settings
 from options.yaml_file import read_yaml
 from reader.ntu_reader import SkeletonError, parse_name
@@ -202,12 +203,14 @@ def open_run_folder(config, folder, model, path, state):
         return Recorder()
     if path == folder / "previous.pdparams" and not config.pretrained_path:
         path.replace(folder / "last.pdparams")  # for the damaged one, so that saving moves the good one back here
+    settings = {key: value for key, value in config.plain().items() if key not in JOB}  # `-c RUN/config.yaml` may do any job
     if config.resume and (folder / "config.yaml").exists():
-        for line in changed_settings(read_yaml(folder / "config.yaml"), config.plain()):
+        old = {key: value for key, value in read_yaml(folder / "config.yaml").items() if key not in JOB}
+        for line in changed_settings(old, settings):
             get_logger().info(f"Changed since the run began: {line}")
     recorder = Recorder(folder, state.progress.metrics if state.progress else 0)
     texts = {
-        "config.yaml": yaml.safe_dump(config.plain(), sort_keys=False),
+        "config.yaml": yaml.safe_dump(settings, sort_keys=False),
         "model.txt": f"{model}\nblocks (channels, stride, depth) as built: {model.blocks}\n",
     }
     for name, text in texts.items():

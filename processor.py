@@ -57,6 +57,9 @@ def log_scores(scores, seconds, devices=1):
         f"Top-1 accuracy: {top1}/{count}({top1 / count:.2%}), Top-5 accuracy: {top5}/{count}({top5 / count:.2%}), "
         f"Mean loss:{scores.mean_loss():.4f}"
     )
+    bad = [name for name, logits in zip(scores.names, scores.logits, strict=True) if not np.isfinite(logits).all()]
+    if bad:
+        log(f"Not finite: logits of {len(bad)} samples, so their data or the weights are not: {', '.join(bad[:10])}")
     log(f"Evaluating time: {seconds:.2f}s, Speed: {count / seconds / devices:.2f} sequences/(second*GPU)")
     return {"acc_top1": top1 / count, "acc_top5": top5 / count, "cm": scores.confusion()}
 

@@ -216,7 +216,7 @@ def changed_settings(old, new, key=""):
     if isinstance(old, dict) and isinstance(new, dict):
         for name in old | new:
             yield from changed_settings(old.get(name), new.get(name), f"{key}.{name}" if key else name)
-    elif old != new and key not in ("resume", "pretrained_path", "delay_hours", "no_progress_bar"):
+    elif old != new and key != "no_progress_bar":
         yield f"{key}: {old} -> {new}"
 
 

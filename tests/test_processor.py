@@ -1,5 +1,7 @@
 """The training step against golden numbers, and what surrounds it: seeds, accumulation, losses that are not finite."""
 
+import re
+
 import numpy as np
 import paddle
 import paddle.nn.functional as F
@@ -211,6 +213,25 @@ def test_a_loss_that_is_not_finite_names_its_samples_and_stops(tiny_run):
     with pytest.raises(UserError, match=rf"loss is not finite; samples .*{name}.*the last good checkpoint is .*last\.pdparams"):
         run(argv)
     read_checkpoint(next(folder.glob("work/*/*/last.pdparams")))
+
+
+def test_samples_of_the_eval_split_that_are_not_finite_are_named(tiny_run, capsys):
+    folder, argv = tiny_run
+    data = np.load(folder / "npy/original/ntu-xsub/eval_data.npy", mmap_mode="r+")
+    data[2] = np.nan
+    run([*argv, "--scheduler_args.cosine.max_epoch=1"])
+    assert "Not finite: logits of 1 samples, so their data or the weights are not: S001C001P003R003A003.skeleton" in capsys.readouterr().out
+    assert all("eval_loss" not in line for line in final(folder / "work")[1])
+
+
+def test_the_settings_of_a_resumed_run_serve_any_job(tiny_run, capsys):
+    folder, argv = tiny_run
+    run(argv)
+    run([*argv, "-r", "--scheduler_args.cosine.max_epoch=4"])
+    out = capsys.readouterr().out
+    assert re.findall("Changed since the run began: .*", out) == ["Changed since the run began: scheduler_args.cosine.max_epoch: 3 -> 4"]
+    saved = final(folder / "work")[2]
+    run(["-c", saved / "config.yaml", "-e", "-pp", saved / "last.pdparams"])
 
 
 @pytest.mark.parametrize("samples, accumulate", [([5], 1), ([5], 3), (range(14), 1)])

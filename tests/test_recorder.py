@@ -10,6 +10,7 @@ import pytest
 
 from tests.helpers.runs import final, run
 from training.checkpoint import read_checkpoint
+from training.recorder import Recorder
 
 
 def events(folder):
@@ -94,3 +95,15 @@ def test_long_runs_say_how_much_time_is_left_and_short_ones_do_not(tiny_run, mon
     left = re.findall(r"Time left: about (\d\d)d-(\d\d)h-(\d\d)m-(\d\d)s$", capsys.readouterr().out, re.M)
     seconds = [int(d) * 86400 + int(h) * 3600 + int(m) * 60 + int(s) for d, h, m, s in left]
     assert len(seconds) == 19 and 0 < seconds[-1] < max(seconds) / 10
+
+
+def test_figures_that_are_not_finite_are_left_out_so_that_every_line_is_json(tmp_path):
+    recorder = Recorder(tmp_path)
+    recorder.add(epoch=1, loss=float("nan"), top1=0.5, lr=float("inf"))
+    recorder.close()
+
+    def refuse(word):
+        raise AssertionError(word)
+
+    text = (tmp_path / "metrics.jsonl").read_text()
+    assert json.loads(text, parse_constant=refuse) == {"epoch": 1, "top1": 0.5}

@@ -1,6 +1,7 @@
 """How far a run is: figures to metrics.jsonl and TensorBoard, what a batch costs, time that is left. No Paddle."""
 
 import json
+import math
 import time
 from pathlib import Path
 
@@ -43,7 +44,11 @@ class Recorder:
                 self.board.add_scalar(f"{'step' if 'step' in record else 'epoch'}/{key}", value, step)
 
     def add(self, **record):
-        """Write one record; it has `epoch` (from 1) and, for figures of single steps, `step` (from 1 over the whole run)."""
+        """Write one record; it has `epoch` (from 1) and, for figures of single steps, `step` (from 1 over the whole run).
+
+        Figures that are not finite are left out: JSON has no such numbers.
+        """
+        record = {key: value for key, value in record.items() if math.isfinite(value)}
         if self.path:
             with open(self.path, "a", encoding="utf-8") as file:
                 file.write(json.dumps(record) + "\n")
