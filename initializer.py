@@ -108,8 +108,11 @@ def build_model(config):
         raise UserError(f"config {config.config}: {error}") from error
 
 
-def build_runner(model, all_frames=False):
-    """What runs the network on batches: on a CPU in groups, on all threads that it may use."""
+def build_runner(model, all_frames=False, to_static=False):
+    """What runs the network on batches: on a CPU in groups, on all threads that it may use; or as one program, of all frames."""
+    if to_static:
+        model.forward = paddle.jit.to_static(model.forward, full_graph=True)
+        return Runner(model, all_frames=True)
     return Runner(model, all_frames) if on_gpu() else ThreadedRunner(model, threads(), all_frames, FoldedRunner)
 
 

@@ -72,7 +72,7 @@ def train(config, tuned, command):
     resume_with = f"the same command and -r: {command} -r -pp {shlex.quote(str(folder / 'last.pdparams'))}"
     bar = not config.no_progress_bar and watched()
     output = Output(folder, recorder, config.checkpoint_minutes, bar, resume_with)
-    trainer = Trainer(initializer.build_runner(model, config.all_frames), data, recipe, output)
+    trainer = Trainer(initializer.build_runner(model, config.all_frames, config.to_static), data, recipe, output)
     trainer.resume(state)
 
     initializer.log_setup(config, feeders[0], model)
@@ -115,7 +115,9 @@ def evaluate(config, tuned, command):
     loader = initializer.build_loader(config, feeder, train=False)
     bar = not config.no_progress_bar and watched()
     amp = mixed_precision(config.amp, config.amp_dtype)
-    scores, seconds = processor.evaluate(initializer.build_runner(model, config.all_frames), loader, amp=amp, bar=bar)
+    scores, seconds = processor.evaluate(
+        initializer.build_runner(model, config.all_frames, config.to_static), loader, amp=amp, bar=bar
+    )
     processor.log_scores(scores, seconds, paddle.distributed.get_world_size())
     if paddle.distributed.get_rank() == 0:
         scores.save(folder / "scores.npz")

@@ -169,6 +169,7 @@ class Config(Section):
     sync_bn: bool
     amp: Literal["O1", "O2"] | None
     amp_dtype: Literal["float16", "bfloat16"]
+    to_static: bool
     skip_nonfinite: bool
     new_head: bool
     checkpoint_minutes: Annotated[float, Field(ge=0)]

@@ -150,6 +150,20 @@ def test_mixed_precision_says_that_a_cpu_computes_in_float32_and_does(tiny_run, 
     assert largest_difference(final(folder / "plain")[0], final(folder / "amp")[0]) == 0
 
 
+def test_a_traced_network_trains_and_scores_as_one_that_is_not(tiny_run, monkeypatch):
+    from paddle.jit.dy2static.program_translator import StaticFunction
+
+    folder, argv = tiny_run
+    run([*argv, "--work_dir", folder / "plain", "--all_frames"])
+    traced, original = [], StaticFunction.__call__
+    monkeypatch.setattr(StaticFunction, "__call__", lambda self, *a, **k: traced.append(1) or original(self, *a, **k))
+    run([*argv, "--work_dir", folder / "traced", "--to_static"])
+    plain, static = final(folder / "plain"), final(folder / "traced")
+    assert traced and list(plain[0]) == list(static[0]) and largest_difference(plain[0], static[0]) < 1e-4
+    for a, b in zip(plain[1], static[1], strict=True):
+        assert a == pytest.approx(b, rel=1e-4)
+
+
 def test_an_evaluation_has_the_precision_that_is_asked_for(tiny_run, monkeypatch):
     import processor
     from training import precision
