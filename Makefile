@@ -5,7 +5,7 @@ RUN := $(VENV)/bin/python
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-full test-paddle26 test-min fuzz torture tipc bench alignment docs lint format clean
+.PHONY: help venv demo test test-full test-paddle26 test-min fuzz torture tipc bench gpu-checks alignment docs lint format clean
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 16
@@ -71,6 +71,9 @@ tipc: venv  ## the TIPC chain on synthetic data, on the CPU: lite_train_lite_inf
 
 bench: $(VENV)-bench/.ready  ## measure speed and memory, with PyTorch in .venv-bench; benchmarks/RESULTS.md; QUICK=1 tries it only
 	@$(VENV)-bench/bin/python -m benchmarks.run_all $(if $(QUICK),--quick)
+
+gpu-checks: $(VENV)/.ready  ## what a GPU makes of this project, as a table for an issue: WEIGHTS=FILE GOLDEN=DIR; CPU=1 tries it only
+	@$(RUN) -m benchmarks.gpu_checks $(if $(WEIGHTS),--weights $(WEIGHTS)) $(if $(GOLDEN),--golden $(GOLDEN)) $(if $(CPU),--cpu)
 
 alignment: venv  ## compare with outputs of the published code: GOLDEN=DIR WEIGHTS=FILE
 	@$(RUN) benchmarks/alignment.py --golden $(GOLDEN) --weights $(WEIGHTS)

@@ -115,9 +115,8 @@ def evaluate(config, tuned, command):
     loader = initializer.build_loader(config, feeder, train=False)
     bar = not config.no_progress_bar and watched()
     amp = mixed_precision(config.amp, config.amp_dtype)
-    scores, seconds = processor.evaluate(
-        initializer.build_runner(model, config.all_frames, config.to_static), loader, amp=amp, bar=bar
-    )
+    runner = initializer.build_runner(model, config.all_frames, config.to_static)
+    scores, seconds = processor.evaluate(runner, loader, amp=amp, bar=bar)
     processor.log_scores(scores, seconds, paddle.distributed.get_world_size())
     if paddle.distributed.get_rank() == 0:
         scores.save(folder / "scores.npz")

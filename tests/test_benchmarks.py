@@ -1,5 +1,8 @@
 """The benchmarks compare like with like: their plain baselines give our numbers, and a table's verdict follows from them."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -9,6 +12,7 @@ from dataset.features import branch_features
 from dataset.graph import NTU
 from reader.ntu_reader import read_sample
 from reader.transformer import view_normalise
+from tests.helpers.places import ROOT, environment
 from tests.helpers.skeleton_corpus import skeleton_bytes
 
 
@@ -77,3 +81,13 @@ def test_sides_take_turns_in_processes_of_their_own(tmp_path):
 def test_a_side_that_dies_ends_the_program():
     with pytest.raises(SystemExit, match="dying"), started(dying):
         pass
+
+
+@pytest.mark.full
+def test_the_checks_of_a_gpu_run_on_a_cpu_and_print_a_table():
+    command = [sys.executable, "-m", "benchmarks.gpu_checks", "--cpu"]
+    done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=500, check=False)
+    rows = dict(line.strip("| ").split(" | ") for line in done.stdout.splitlines() if line.startswith("| "))
+    assert done.returncode == 0, done.stderr
+    assert {"float32", "--amp O1 float16", "float32 --to_static"} <= rows.keys() and "native: verified" in rows["export"]
+    assert "resumed within 0.0e+00" in rows["float32"] and "samples/s" in rows["each of two processes"]
