@@ -10,6 +10,8 @@ import pytest
 import initializer
 from evaluation.scores import Scores
 from main import main
+from model.attentions import AttentionLayer
+from model.nets import EfficientGCN
 from options.schema import load_config
 from processor import Trainer
 from tests.helpers.lengths import features
@@ -18,6 +20,7 @@ from training import runners
 from training.checkpoint import read_checkpoint, save_checkpoint
 from training.group_norm import Exchange
 from training.runners import Runner, ThreadedRunner, divide
+from utils.log import set_up_logging
 
 T = 50
 
@@ -179,3 +182,37 @@ def test_e_scores_without_the_frames_left_out_as_on_all_frames(tiny_run):
     assert found[False].names == found[True].names
     difference = np.abs(found[False].logits - found[True].logits).max()
     assert 0 < difference <= 1e-5 * np.abs(found[True].logits).max()
+
+
+class Squeeze(paddle.nn.Layer):
+    def __init__(self, channels, layer):
+        super().__init__()
+        self.own = layer(channels)
+
+    def forward(self, x):
+        return self.own(x.mean([2, 3])).unsqueeze([2, 3])
+
+
+class Doubled(EfficientGCN):
+    def forward(self, x):
+        logits, feature_map = super().forward(x)
+        return 2 * logits, feature_map
+
+
+@pytest.mark.parametrize("own", [paddle.nn.BatchNorm1D, lambda channels: paddle.nn.Dropout(0.5), "forward"], ids=["batch norm", "dropout", "forward"])
+def test_a_layer_of_a_user_s_own_that_groups_would_compute_wrongly_runs_whole_and_is_named(small_network, own, capsys):
+    set_up_logging()
+    model = small_network()
+    if own == "forward":
+        model.__class__ = Doubled
+    else:
+        attention = next(layer for layer in model.sublayers() if isinstance(layer, AttentionLayer))
+        attention.att = Squeeze(attention.bn._num_features, own)
+    model.train()
+    shape = (4, model.num_branches, model.input_branches[0].init_bn._num_features, 8, model.num_joints, model.num_bodies)
+    x, found = np.random.default_rng(0).standard_normal(shape, "float32"), []
+    for runner in (Runner(model), ThreadedRunner(model, 2)):
+        paddle.seed(5)
+        found.append(runner(x).numpy())
+    np.testing.assert_array_equal(*found)
+    assert ("Doubled.forward" if own == "forward" else ".own") + ("" if own == "forward" else " (") in capsys.readouterr().out

@@ -7,11 +7,17 @@ import numpy as np
 import paddle
 from paddle import nn
 
+from model.layers import BatchNorm
+from model.nets import EfficientGCN
+from utils.log import get_logger
+
 from .group_norm import Exchange, GroupBatchNorm
 
 # Each group has its own Python work to do, and of Python one thread runs at a time. Measured at 32, 72 and 288 frames, 2 threads:
 MOST_GROUPS = 8
 SMALLEST_GROUP = 14_400  # bodies x frames x joints that are worth a thread
+BATCH_NORMS = (nn.BatchNorm, nn.BatchNorm1D, nn.BatchNorm2D, nn.BatchNorm3D, nn.SyncBatchNorm)
+DROPOUTS = (nn.Dropout, nn.Dropout2D, nn.Dropout3D, nn.AlphaDropout)
 FRAMES_STEP = 32  # on a GPU, where each shape of a batch has to be set up
 
 
@@ -55,10 +61,15 @@ class ThreadedRunner(Runner):
 
     def __init__(self, model, threads, all_frames=False, folded=None):
         super().__init__(model, all_frames)
+        self.whole = whole_only(model)
+        if self.whole:
+            get_logger().info(f"{self.whole}: other numbers in groups of a batch than whole, so batches run whole, slower")
         self.step, self.threads, self.copies, self.outs, self.pooled = 1, threads, [], [], None
         self.folded, self.exchange, self.pool = folded, None, ThreadPoolExecutor(MOST_GROUPS + 1)
 
     def __call__(self, features):
+        if self.whole:
+            return super().__call__(features)
         self.outs, with_gradient = [], paddle.is_grad_enabled()
         T = features.shape[3]
         last = np.full(features.shape[:1] + features.shape[-1:], T) if self.all_frames else ends(features)  # (N, M)
@@ -101,7 +112,7 @@ class ThreadedRunner(Runner):
                 parameter.clear_gradient(False)
 
     def for_evaluation(self):
-        return self.folded(self) if self.folded and not self.all_frames else self
+        return self.folded(self) if self.folded and not (self.all_frames or self.whole) else self
 
     def networks(self, count):
         """So many copies of the network, which share its weights and running statistics."""
@@ -136,6 +147,21 @@ class ThreadedRunner(Runner):
 def use_threads(number):
     """Have Paddle compute on so many threads: MKL everywhere, OpenMP where this thread calls it; its idle threads cost time."""
     paddle.base.core.set_num_threads(number)
+
+
+def whole_only(model):
+    """Name of a layer that groups of a batch would compute wrongly without a word, as a user's own may be; None: there is none.
+
+    It looks at a whole batch, draws random numbers in each group's thread, or is a forward pass that groups do not take.
+    """
+    if type(model).forward is not EfficientGCN.forward:
+        return f"{type(model).__name__}.forward"
+    for name, layer in model.named_sublayers():
+        batch = isinstance(layer, BATCH_NORMS) and not isinstance(layer, BatchNorm)
+        random = isinstance(layer, DROPOUTS) and layer.p and not name.startswith("classifier.")
+        if batch or random:
+            return f"{name} ({type(layer).__name__})"
+    return None
 
 
 def prepare(model, network, exchange, group, computed, total):
