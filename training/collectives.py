@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import numpy as np
 import paddle
 import paddle.distributed as dist
+from paddle.distributed.fleet.utils.hybrid_parallel_util import fused_allreduce_gradients
 
 from utils.errors import UserError
 
@@ -70,13 +71,8 @@ def average_gradients(parameters):
     """
     if dist.get_world_size() == 1:
         return
-    gradients = [p.grad for p in parameters if p.grad is not None]
-    flat = paddle.concat([g.flatten().astype("float32") for g in gradients])
-    with together():
-        dist.all_reduce(flat)
-    parts = (flat / dist.get_world_size()).split([g.size for g in gradients])
-    for gradient, part in zip(gradients, parts, strict=True):
-        paddle.assign(part.reshape(gradient.shape).astype(gradient.dtype), gradient)
+    with together():  # Paddle's way of data parallel training: one copy in, one exchange, one copy out
+        fused_allreduce_gradients([p for p in parameters if not p.stop_gradient], None)
 
 
 def broadcast(tensors):
