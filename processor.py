@@ -176,13 +176,16 @@ class Trainer:
         with paddle.amp.auto_cast(**self.amp):
             logits = self.runner(features).astype("float32")
         loss = F.cross_entropy(logits, paddle.to_tensor(labels))
+        if not self.recipe.skip_nonfinite:  # before anything is read or exchanged, so that a GPU has its work ahead
+            self.runner.backward(self.scaler.scale(loss / self.recipe.accumulate))
         value, count, scores = loss.item(), len(labels), Scores([], labels, logits.numpy())
         good = bool(np.isfinite(value))
         mine = Sums(value * count, count, scores.hits(1).sum(), scores.hits(5).sum()) if good else Sums(left_out=1)
         *sums, asked_to_stop = collectives.total([*mine, len(self.signals)])
         sums = Sums(*sums)
         if sums.left_out == 0:
-            self.runner.backward(self.scaler.scale(loss / self.recipe.accumulate))
+            if self.recipe.skip_nonfinite:
+                self.runner.backward(self.scaler.scale(loss / self.recipe.accumulate))
             return sums, asked_to_stop
         names = ", ".join(self.data.train.feeder.names[i] for i in collectives.gather(indices[: 0 if good else None]))
         place = f"epoch {self.epoch + 1}, batch {self.progress.step + 1}: loss is not finite; samples {names}"

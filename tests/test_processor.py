@@ -7,6 +7,7 @@ import paddle
 import paddle.nn.functional as F
 import pytest
 
+import processor
 from initializer import build_feeder, build_model, build_optimizer, log_setup
 from options.schema import load_config
 from processor import step_seed
@@ -164,8 +165,15 @@ def test_a_traced_network_trains_and_scores_as_one_that_is_not(tiny_run, monkeyp
         assert a == pytest.approx(b, rel=1e-4)
 
 
+def test_nothing_is_read_or_exchanged_before_backward(tiny_run, monkeypatch):
+    order, backward, total = [], ThreadedRunner.backward, processor.collectives.total
+    monkeypatch.setattr(ThreadedRunner, "backward", lambda *a: order.append("backward") or backward(*a))
+    monkeypatch.setattr(processor.collectives, "total", lambda *a: order.append("exchange") or total(*a))
+    run(tiny_run[1])
+    assert order[::2] == ["backward"] * (len(order) // 2) and set(order[1::2]) == {"exchange"}
+
+
 def test_an_evaluation_has_the_precision_that_is_asked_for(tiny_run, monkeypatch):
-    import processor
     from training import precision
 
     folder, argv = tiny_run
