@@ -7,6 +7,7 @@ import pytest
 from export import evaluation
 from export.evaluation import CLOSE, FoldedRunner
 from export.products import ProductGCN
+from main import main
 from tests.helpers.lengths import features
 from tests.helpers.small import small
 from training.runners import Runner, ThreadedRunner
@@ -62,3 +63,11 @@ def test_a_run_on_all_frames_or_without_a_form_is_evaluated_by_its_network():
     model = small(data_shape=(3, 6, T, 3, 2))
     for runner in (ThreadedRunner(model, 2), ThreadedRunner(model, 2, all_frames=True, folded=FoldedRunner), Runner(model)):
         assert runner.for_evaluation() is runner
+
+
+def test_training_is_scored_by_the_folded_form(tiny_run, monkeypatch):
+    _, argv = tiny_run
+    used, call = [], FoldedRunner.__call__
+    monkeypatch.setattr(FoldedRunner, "__call__", lambda self, features: used.append(len(features)) or call(self, features))
+    assert main([*argv, "--scheduler_args.cosine.max_epoch=1", "--scheduler_args.cosine.warm_up=0"]) == 0
+    assert used
