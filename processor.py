@@ -229,7 +229,8 @@ class Trainer:
         get_logger().info(f"Evaluating for epoch {self.epoch + 1}/{self.recipe.max_epoch} ...")
         collectives.broadcast(self.statistics)  # ranks saw other batches: score what rank 0 saves
         stop_if_asked = lambda: self.signals and self.stop()  # noqa: E731
-        scores, seconds = evaluate(self.runner, self.data.eval, amp=self.recipe.amp, bar=self.output.bar, after_batch=stop_if_asked)
+        options = {"amp": self.recipe.amp, "bar": self.output.bar, "after_batch": stop_if_asked}
+        scores, seconds = evaluate(self.runner, self.data.eval, **options)
         state = log_scores(scores, seconds, self.world)
         better = state["acc_top1"] > self.best["acc_top1"] or not isinstance(self.best["cm"], np.ndarray)
         self.best = state if better else self.best
