@@ -3,6 +3,8 @@
 Heavy imports stand inside the functions: each side's process loads its own framework only.
 """
 
+import subprocess
+import sys
 from functools import partial
 from importlib import import_module
 
@@ -100,6 +102,20 @@ def train_ours(all_frames, weights, batch, bodies, real):
 
     runner = initializer.build_runner(model, all_frames)
     return training_step("paddle", runner, runner.backward, model.parameters(), batch, bodies, real)
+
+
+def train_before(folder, weights, batch, bodies):
+    """A step as the files of an older commit in `folder` take it, in a process of its own, on clips that fill all frames."""
+    code = f"import sys; from benchmarks.networks import train_ours; step = train_ours({weights!r}, {batch}, {bodies})\n"
+    code += "for _ in sys.stdin: print(step(), flush=True)"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=folder, text=True, bufsize=1, **pipes)
+
+    def step():
+        process.stdin.write("\n")
+        return float(process.stdout.readline())
+
+    return step
 
 
 def train_plain(framework, weights, batch, bodies, real):
