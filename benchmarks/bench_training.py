@@ -48,7 +48,7 @@ def main(argv=None):
         if name != "before" and max(abs(a - b) / b for a, b in zip(losses, expected, strict=True)) > CLOSE:
             raise SystemExit(f"error: losses differ: {name}, {kind} {losses}, eager PyTorch {expected}")
     report.note(
-        f"losses of {1 + CALLS} steps (dropout 0) are equal within {CLOSE:g} on all sides but the older commit's, whose clips are others"
+        f"losses of {1 + CALLS} steps (dropout 0) are equal within {CLOSE:g} on all sides; the older commit has other clips"
     )
     rates = {
         (name, kind): report.add(f"{name}, {kind}", [batch / seconds for seconds in side.seconds], "sequences/s")
