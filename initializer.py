@@ -16,7 +16,7 @@ from dataset.ntu_feeder import EpochBatches, NTUFeeder, split_paths
 from export.evaluation import FoldedRunner
 from model import EfficientGCN
 from options.command_line import JOB
-from options.schema import changed_settings
+from options.schema import FOLDER, changed_settings, load_config
 from options.yaml_file import read_yaml
 from reader.ntu_reader import SkeletonError, parse_name
 from reader.splits import DATA_SETS
@@ -26,6 +26,7 @@ from training.precision import mixed_precision
 from training.recipe import Recipe
 from training.recorder import Recorder
 from training.runners import Runner, ThreadedRunner
+from training.traits import say_misfit
 from utils.errors import UserError
 from utils.files import make_run_folder, replacing
 from utils.log import get_logger, set_up_logging
@@ -106,6 +107,22 @@ def build_model(config):
         return EfficientGCN(*sizes, model_type=config.model_type, **dict(config.model_args))
     except ValueError as error:
         raise UserError(f"config {config.config}: {error}") from error
+
+
+def why_misfit(theirs, ours):
+    """`say_misfit` of weights {name: shape}, and the configurations that these would fit: `it fits -c 2013, 2014`."""
+
+    def plain(shapes):  # without fixed tables and axes of length 1, which a linear layer lacks
+        return {name: [n for n in shape if n > 1] for name, shape in shapes.items() if not name.endswith((".A", ".joints"))}
+
+    built, fits, wanted = {}, [], plain(theirs)
+    for name in sorted(path.stem for pattern in ("20??", "20??_?") for path in FOLDER.glob(f"{pattern}.yaml")):
+        config = load_config(name)
+        network = str((config.model_type, config.model_args, config.data.inputs, len(class_names(config))))
+        if network not in built:
+            built[network] = plain({key: tensor.shape for key, tensor in build_model(config).state_dict().items()})
+        fits += [name] * (built[network] == wanted)
+    return "; ".join(filter(None, (say_misfit(theirs, ours), f"it fits -c {', '.join(fits)}" if fits else "")))
 
 
 def build_runner(model, all_frames=False, to_static=False):

@@ -62,7 +62,7 @@ def train(config, tuned, command):
     data = Data(*loaders, class_names=initializer.class_names(config))
     state = ResumeState.of(checkpoint, path) if config.resume else ResumeState()
     if checkpoint:
-        left_out = load_weights(model, checkpoint, path, skip=("classifier.fc",) if config.new_head else ())
+        left_out = load_weights(model, checkpoint, path, ("classifier.fc",) if config.new_head else (), initializer.why_misfit)
         if left_out:
             get_logger().info(f"--new_head: {', '.join(left_out)} start anew; all else is from {path}")
     recipe = initializer.build_recipe(config, model, data.train)
@@ -109,7 +109,7 @@ def evaluate(config, tuned, command):
     feeder = initializer.build_feeder(config, "eval")
     folder = initializer.start_job(config, tuned, train=False)
     model = initializer.build_model(config)
-    load_weights(model, checkpoint, config.pretrained_path)
+    load_weights(model, checkpoint, config.pretrained_path, why=initializer.why_misfit)
     initializer.log_setup(config, feeder, model)
     get_logger().info(f"Evaluating {config.pretrained_path} ...")
     loader = initializer.build_loader(config, feeder, train=False)
@@ -160,7 +160,7 @@ def extract(config, tuned, command):
     device = config.export_device or ("gpu" if on_gpu() else "cpu")
     paddle.set_device("cpu")  # for the network that programs are compared with: a GPU's products may be of TF32
     model = initializer.build_model(config)
-    load_weights(model, checkpoint, path)
+    load_weights(model, checkpoint, path, why=initializer.why_misfit)
     prefix = Path(config.save_inference_dir or path.parent) / path.stem
     record = export_record(config, path, initializer.skeleton_graph(config), initializer.class_names(config))
     made = {"data_shape": initializer.data_shape(config), "record": record, "open_engine": open_engine}

@@ -55,16 +55,16 @@ class Graph:
             distance[np.linalg.matrix_power(linked, hop)] = hop
         return distance
 
-    def adjacency(self, max_distance=MAX_HOP):
-        """(max_distance + 1, V, V) float64: slice d has the pairs d hops apart.
+    def adjacency(self, hops=MAX_HOP):
+        """(hops + 1, V, V) float64: slice d has the pairs d hops apart.
 
-        All pairs within MAX_HOP hops are neighbours; each column is divided by its sum over all of them, so that the
-        slices of a column add up to 1 (EfficientGCN, section 3.2).
+        All pairs within `hops` are neighbours; each column is divided by its sum over all of them, so that the slices of a
+        column add up to 1 (EfficientGCN, section 3.2).
         """
         distance = self.hop_distance()
-        near = (distance <= MAX_HOP).astype(float)
+        near = (distance <= hops).astype(float)
         near /= near.sum(0, keepdims=True)
-        return np.stack([np.where(distance == d, near, 0) for d in range(max_distance + 1)])
+        return np.stack([np.where(distance == d, near, 0) for d in range(hops + 1)])
 
 
 _FILE = Path(__file__).parents[1] / "configs" / "graphs" / "ntu.yaml"

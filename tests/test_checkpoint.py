@@ -6,9 +6,10 @@ import numpy as np
 import paddle
 import pytest
 
-from dataset.graph import Graph
+from dataset.graph import NTU, Graph
 from training.checkpoint import load_optimizer, load_weights, read_checkpoint, save_checkpoint, weight_arrays
 from training.progress import ResumeState
+from training.traits import traits
 from utils.errors import UserError
 
 
@@ -71,12 +72,13 @@ def test_paddle_load_reads_our_checkpoints(small_network, tmp_path):
 def test_a_checkpoint_of_another_network_says_what_differs(small_network, tmp_path):
     model = small_network()
     save_checkpoint(tmp_path / "c", model, *make(model), epoch=0, best_state={})
-    with pytest.raises(UserError, match=r"fc.weight is \(4, 16, 1, 1, 1\), needed \(5, 16, 1, 1, 1\)"):
+    said = r"it has classes 4, needed 5; --new_head .*; 2 entries differ: .*fc.weight is \(4, 16, 1, 1, 1\), needed \(5, 16, 1, 1, 1\)"
+    with pytest.raises(UserError, match=said):
         load_weights(small_network(num_classes=5), read_checkpoint(tmp_path / "c"), "c")
     other = small_network(layer_type="Sep")
     ours, theirs = ({name: tuple(t.shape) for name, t in m.state_dict().items()} for m in (other, model))
     count = len([name for name in ours | theirs if ours.get(name) != theirs.get(name)])
-    with pytest.raises(UserError, match=rf", {count} entries differ: ([^;]+; ){{10}}and {count - 10} more$"):
+    with pytest.raises(UserError, match=rf"network, it has layer_type SG, needed Sep; {count} entries differ: ([^;]+; ){{10}}and {count - 10} more$"):
         load_weights(other, read_checkpoint(tmp_path / "c"), "c")
 
 
@@ -91,6 +93,42 @@ def test_the_classifier_can_be_left_out_and_nothing_else_is(small_network, tmp_p
     np.testing.assert_array_equal(other.classifier.fc.weight.numpy(), before)
     for (name, a), b in zip(model.state_dict().items(), other.state_dict().values(), strict=True):
         assert name in left_out or np.array_equal(a.numpy(), b.numpy()), name
+
+
+@pytest.mark.parametrize("changes, said", [
+    ({"att_type": "ca"}, "att_type stja, needed ca"), ({"att_type": "none"}, "att_type stja, needed none"),
+    ({"layer_type": "Basic"}, "layer_type SG, needed Basic"), ({"model_type": "EfficientGCN-B4"}, r"channels \[8, 16, 16\], needed \[8, 32, 32\], temporal layers 1, needed 5"),
+    ({"stem_channel": 16}, r"channels \[8, 16, 16\], needed \[16, 16, 16\]"), ({"data_shape": (1, 6, 8, 3, 2)}, "input branches 3, needed 1"),
+    ({"data_shape": (3, 4, 8, 3, 2)}, "values of a joint 6, needed 4"), ({"graph": NTU, "data_shape": (3, 6, 8, 25, 2)}, "joints 3, needed 25"),
+], ids=str)  # fmt: skip
+def test_another_kind_of_network_is_told_in_one_sentence_first(small_network, changes, said):
+    weights = {name: tensor.numpy() for name, tensor in small_network().state_dict().items()}
+    with pytest.raises(UserError, match=rf"^c: does not fit this configuration's network, it has {said}; \d+ entries differ: "):
+        load_weights(small_network(**changes), {"model": weights}, "c")
+
+
+@pytest.mark.parametrize("kind", ["stja", "pa", "ca", "fa", "ja", "none", "Basic", "Bottleneck", "Sep", "SG"])
+def test_every_attention_and_layer_is_known_by_its_weights(small_network, kind):
+    key = "layer_type" if kind[0].isupper() else "att_type"
+    network = small_network(**{key: kind, "graph": NTU, "data_shape": (3, 6, 8, 25, 2)})
+    assert traits({name: tuple(tensor.shape) for name, tensor in network.state_dict().items()})[key] == kind
+
+
+def test_a_checkpoint_whose_adjacency_is_normalised_otherwise_is_loaded_with_it(small_network):
+    network = small_network(graph=NTU, data_shape=(3, 6, 8, 25, 2))
+    weights = {name: tensor.numpy().copy() for name, tensor in network.state_dict().items()}
+    for name in weights:
+        if name.endswith(".A"):
+            weights[name] = NTU.adjacency(3)[:3].astype("float32")
+    load_weights(network, {"model": weights}, "c", skip=("classifier.fc",))
+    for name, tensor in network.state_dict().items():
+        np.testing.assert_array_equal(tensor.numpy(), weights[name], err_msg=name)
+
+
+def test_a_checkpoint_without_its_adjacency_says_that_hops_are_the_way_out(small_network):
+    weights = {name: tensor.numpy() for name, tensor in small_network().state_dict().items() if not name.endswith(".A")}
+    with pytest.raises(UserError, match=r"c: holds no A, .* --hops 10 .* --hops 3"):
+        load_weights(small_network(), {"model": weights}, "c")
 
 
 @pytest.mark.parametrize("att_type, part", [("stja", r"conv\.A is of another skeleton graph"), ("pa", "joints is of another")])

@@ -5,10 +5,15 @@ import sys
 from collections import OrderedDict
 
 import numpy as np
+import paddle
 import pytest
 
-from initializer import build_model
+from dataset.features import branch_features
+from dataset.graph import NTU
+from initializer import build_model, data_shape
+from model import EfficientGCN
 from options.schema import load_config
+from tests.helpers.places import SHARED
 from tests.helpers.small import fill
 from tools.convert_weights import convert, main, read_weights
 from training.checkpoint import load_weights, read_checkpoint, weight_arrays
@@ -90,14 +95,67 @@ def test_a_file_that_is_not_converted_says_how_where_a_checkpoint_is_wanted(tmp_
         read_checkpoint(tmp_path / name)
 
 
-def test_fixed_tables_that_a_file_lacks_come_from_the_graph(small, tmp_path):
+def test_tables_of_joints_that_a_file_lacks_come_from_the_graph_and_A_from_the_hops_that_are_said(small, tmp_path):
     config, model, _ = small
     state = {name: value for name, value in as_torch(model).items() if not name.endswith((".A", ".joints"))}
     (tmp_path / "a.pdparams").write_bytes(pickle.dumps(state))
+    with pytest.raises(UserError, match=r"a\.pdparams: holds no A, .* --hops 10 .* --hops 3"):
+        convert(tmp_path / "a.pdparams", tmp_path / "b.pdparams", config, lambda line: None)
     lines = []
-    convert(tmp_path / "a.pdparams", tmp_path / "b.pdparams", config, lines.append)
+    convert(tmp_path / "a.pdparams", tmp_path / "b.pdparams", config, lines.append, hops=10)
     check_same(tmp_path / "b.pdparams", model, config)
-    assert sum(line.startswith("from graph") for line in lines) == sum(n.endswith((".A", ".joints")) for n in model.state_dict())
+    assert sum(line.startswith("not in file") for line in lines) == sum(n.endswith((".A", ".joints")) for n in model.state_dict())
+    convert(tmp_path / "a.pdparams", tmp_path / "c.pdparams", config, lines.append, hops=3)
+    for name, array in weight_arrays(read_checkpoint(tmp_path / "c.pdparams")).items():
+        if name.endswith(".A"):
+            np.testing.assert_allclose(array, NTU.adjacency(3)[:3], rtol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def sep():
+    """Path of a case's weights of configuration 2013."""
+
+    def case(name):
+        path = SHARED / "cases" / name
+        return path if path.is_file() else pytest.skip(f"{path} is absent")
+
+    return case
+
+
+def test_weights_whose_A_is_normalised_over_3_hops_are_converted_exported_and_saved_with_it(sep, tmp_path):
+    source, config = sep("sep_A_of_3_hops.safetensors"), load_config("2013")
+    convert(source, tmp_path / "a.pdparams", config, lambda line: None)
+    model = build_model(config)
+    load_weights(model, read_checkpoint(tmp_path / "a.pdparams"), "a")
+    theirs = read_weights(source)
+    args = [data_shape(config), 60, NTU.adjacency(3), NTU.part_of_joint]
+    by_hand = EfficientGCN(*args, model_type=config.model_type, **dict(config.model_args))
+    for name, tensor in by_hand.state_dict().items():
+        if not name.endswith(".A"):
+            tensor.set_value(theirs[name])
+    x = branch_features(np.random.default_rng(0).normal(size=(1, 3, 8, 25, 2)).astype("float32"), NTU, "JVB")
+    logits = [network.eval()(paddle.to_tensor(x))[0].numpy() for network in (model, by_hand)]
+    np.testing.assert_allclose(*logits, atol=1e-5)
+    convert(tmp_path / "a.pdparams", tmp_path / "b.safetensors", config, lambda line: None)
+    for name, array in read_weights(tmp_path / "b.safetensors").items():
+        np.testing.assert_array_equal(array, theirs[name], err_msg=name)
+
+
+def test_weights_without_A_are_never_filled_in_silently(sep, tmp_path):
+    source = sep("sep_without_A.safetensors")
+    with pytest.raises(UserError, match=r"sep_without_A\.safetensors: holds no A, .* --hops 3"):
+        convert(source, tmp_path / "a.pdparams", load_config("2013"), lambda line: None)
+    assert not list(tmp_path.iterdir())
+    convert(source, tmp_path / "a.safetensors", load_config("2013"), lambda line: None, hops=3)
+    whole = read_weights(sep("sep_A_of_3_hops.safetensors"))
+    for name, array in read_weights(tmp_path / "a.safetensors").items():
+        np.testing.assert_allclose(array, whole[name], rtol=1e-6, err_msg=name)
+
+
+def test_weights_of_another_configuration_say_of_which(sep, tmp_path):
+    said = r"it has layer_type Sep, needed SG; it fits -c 2013, 2014; \d+ entries"
+    with pytest.raises(UserError, match=said):
+        convert(sep("sep_A_of_3_hops.safetensors"), tmp_path / "a.pdparams", load_config("2001"), lambda line: None)
 
 
 def test_every_name_that_does_not_fit_is_reported_and_nothing_is_written(small, tmp_path, monkeypatch, capsys):

@@ -17,6 +17,7 @@ from tests.helpers.lengths import coordinates
 from tests.helpers.programs import RECORD, SMALL, export, live_logits, record
 from tests.helpers.raw_folders import contents
 from tests.helpers.small import small
+from training.checkpoint import load_weights
 from utils.errors import UserError
 
 FAMILY = [
@@ -56,6 +57,17 @@ def test_every_member_of_the_family_exports_to_each_engine(tmp_path, small_netwo
     for to in ("paddle", "onnx"):
         export(model, tmp_path / "net", shape, record(120), to=to)
     assert engines(tmp_path).keys() == {"native", "onednn", "onnxruntime"}
+    assert all(result["verified"] for result in engines(tmp_path).values()), engines(tmp_path)
+
+
+@pytest.mark.parametrize("to", ["paddle", "onnx"])
+def test_a_program_has_the_adjacency_of_its_checkpoint_however_that_is_normalised(tmp_path, to):
+    model, x = small(), features(2, SMALL)
+    before = live_logits(model, x)
+    weights = {name: tensor.numpy() * (0.5 if name.endswith(".A") else 1) for name, tensor in model.state_dict().items()}
+    load_weights(model, {"model": weights}, "c")
+    export(model, tmp_path / "net", to=to)
+    assert abs(live_logits(model, x) - before).max() > 1e-2
     assert all(result["verified"] for result in engines(tmp_path).values()), engines(tmp_path)
 
 

@@ -20,6 +20,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from dataset.graph import MAX_HOP
 from options.schema import load_config
 from utils.errors import UserError, printable
 from utils.files import read_bytes, replacing
@@ -69,7 +70,7 @@ def match(theirs, ours):
     """({our name: their array}, report lines, lines of what is wrong) for {name: array} and {our name: shape}.
 
     Shapes may differ in axes of length 1, as a linear layer's do from those of a 1x1x1 convolution. The fixed tables `A` and
-    `joints` may be missing: they follow from the graph.
+    `joints` are not missed here: `convert` decides on `A`, the other follows from the graph.
     """
     found, lines, wrong = {}, [], []
     for name, array in theirs.items():
@@ -88,14 +89,15 @@ def match(theirs, ours):
             lines.append(f"mapped      {name} -> {target} {tuple(shape)}")
     for name in ours.keys() - {our_name(name) for name in theirs}:
         fixed = name.rsplit(".", 1)[-1] in ("A", "joints")
-        (lines if fixed else wrong).append(f"{'from graph ' if fixed else 'missing    '} {name} {tuple(ours[name])}")
+        (lines if fixed else wrong).append(f"{'not in file' if fixed else 'missing    '} {name} {tuple(ours[name])}")
     return found, sorted(lines), sorted(wrong)
 
 
-def convert(source, target, config, report=print):
+def convert(source, target, config, report=print, hops=None):
     """Write the weights in `source` as `target` (.pdparams or .safetensors), for the network of a configuration.
 
-    Raises UserError, nothing written, where names or shapes do not fit; `report` takes the lines on every name.
+    `hops`: over how many the adjacency `A` of weights that lack it was normalised. Raises UserError, nothing written, where
+    names or shapes do not fit or `A` is not known; `report` takes the lines on every name.
     """
     target = Path(target)
     if target.suffix not in (".pdparams", ".safetensors"):
@@ -104,18 +106,26 @@ def convert(source, target, config, report=print):
     start_paddle()
     import paddle
 
-    from initializer import build_model
+    from initializer import build_model, skeleton_graph, why_misfit
     from training.checkpoint import load_weights
 
     model = build_model(config)
     ours = model.state_dict()
-    found, lines, wrong = match(theirs, {name: tensor.shape for name, tensor in ours.items()})
+    shapes = {name: tuple(tensor.shape) for name, tensor in ours.items()}
+    found, lines, wrong = match(theirs, shapes)
     for line in [*lines, *wrong]:
         report(printable(line))
     if wrong:
-        first = " ".join(wrong[0].split())
-        raise UserError(f"{source}: {len(wrong)} entries do not fit configuration {config.config}, as {first}")
-    load_weights(model, {"model": {name: tensor.numpy() for name, tensor in ours.items()} | found}, source)
+        why = why_misfit({our_name(name): array.shape for name, array in theirs.items() if not name.endswith(UNUSED)}, shapes)
+        first = f"{len(wrong)} entries do not fit configuration {config.config}, as {' '.join(wrong[0].split())}"
+        raise UserError(f"{source}: {why}{'; ' * bool(why)}{first}")
+    graph = skeleton_graph(config)
+    for name, shape in shapes.items():
+        if name.endswith(".joints"):
+            found.setdefault(name, graph.part_of_joint)
+        elif name.endswith(".A") and hops:
+            found.setdefault(name, graph.adjacency(hops)[: shape[0]])
+    load_weights(model, {"model": found}, source)
     with replacing(target) as temporary:
         if target.suffix == ".pdparams":
             paddle.save({"model": ours}, str(temporary))
@@ -128,6 +138,9 @@ def main():
     parser.add_argument("source", help=".pth.tar, .pth, .pdparams or .safetensors")
     parser.add_argument("target", help=".pdparams or .safetensors")
     parser.add_argument("-c", "--config", required=True, help="configuration of the network, an ID or a YAML file")
+    parser.add_argument(
+        "--hops", type=int, choices=range(2, MAX_HOP + 1), help="weights without A: over how many hops it was normalised (10, 3)"
+    )
     options = parser.parse_args()
-    convert(options.source, options.target, load_config(options.config))
+    convert(options.source, options.target, load_config(options.config), hops=options.hops)
     print(f"Written: {options.target}")

@@ -13,8 +13,14 @@ from utils.errors import UserError
 from utils.files import replacing
 from utils.pickles import load_pickle
 
+from .traits import say_misfit
+
 STATES = {"Momentum": {"velocity_0"}, "Adam": {"moment1_0", "moment2_0", "beta1_pow_acc_0", "beta2_pow_acc_0"}}
 MASTER = "fp32_master_0"  # Paddle's name for the float32 copy of a parameter that is kept in 16 bits
+NO_A = (
+    "holds no A, the graph's adjacency, and how that was normalised can't be known from the rest: tools/convert_weights.py "
+    "makes a whole file of it, with --hops 10 (as the published SG weights were trained) or --hops 3 (as the Sep weights)"
+)
 NAMES_TABLE = "StructuredToParameterName@@"  # an entry of paddle.save's, not a tensor
 
 
@@ -97,11 +103,12 @@ def _shorten(lines):
     return "; ".join(lines[:10]) + (f"; and {len(lines) - 10} more" if len(lines) > 10 else "")
 
 
-def load_weights(model, state, path, skip=()):
+def load_weights(model, state, path, skip=(), why=say_misfit):
     """Put a checkpoint's weights into `model`, all but names that start with one of `skip`; returns the names left out.
 
-    Raises UserError, model unchanged, naming the first ten entries that are missing, unexpected, of another shape or skeleton
-    graph, or not finite.
+    Its `A`, the graph's adjacency, counts, however it is normalised, if it is of the same joint pairs. Raises UserError, model
+    unchanged: what `why` says of the shapes of a whole other network, then the first ten entries that are missing, unexpected,
+    of another shape or skeleton graph, or not finite.
     """
     ours = model.state_dict(use_hook=False)  # the tensors themselves: O2's hook gives float32 copies
     theirs = weight_arrays(state, path)
@@ -115,13 +122,23 @@ def load_weights(model, state, path, skip=()):
             wrong.append(f"{name} is {theirs[name].shape}, needed {tuple(tensor.shape)}")
         elif not np.isfinite(theirs[name]).all():
             wrong.append(f"{name} is not finite")
-        elif name.endswith((".A", ".joints")) and not np.allclose(theirs[name], tensor.astype("float32").numpy(), atol=1e-2):
+        elif name.endswith((".A", ".joints")) and not _same_graph(theirs[name], tensor.astype("float32").numpy()):
             wrong.append(f"{name} is of another skeleton graph")
+    if wrong and all(line.endswith(".A is missing") for line in wrong):
+        raise UserError(f"{path}: {NO_A}")
     if wrong:
-        raise UserError(f"{path}: does not fit this configuration's network, {len(wrong)} entries differ: {_shorten(wrong)}")
+        shapes = [{name: tuple(value.shape) for name, value in state.items()} for state in (theirs, ours)]
+        sentence = f"{why(*shapes)}; " if shapes[0] != shapes[1] else ""
+        counted = f"{len(wrong)} entries differ: {_shorten(wrong)}"
+        raise UserError(f"{path}: does not fit this configuration's network, {sentence.removeprefix('; ')}{counted}")
     for name, tensor in wanted.items():
         tensor.set_value(theirs[name].astype(str(tensor.dtype).rsplit(".", 1)[-1]))
     return skipped
+
+
+def _same_graph(theirs, ours):
+    """Whether two fixed tables are of one skeleton: an `A` with the same joint pairs, equal `joints`."""
+    return np.array_equal(theirs != 0, ours != 0) if theirs.ndim > 1 else np.array_equal(theirs, ours)
 
 
 def load_optimizer(optimizer, model, state, path):
