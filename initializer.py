@@ -1,6 +1,7 @@
 """From a configuration to objects: data, network, schedule, optimizer. Nothing is built that the job does not need."""
 
 import random
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,7 +20,8 @@ from options.command_line import JOB
 from options.schema import FOLDER, changed_settings, load_config
 from options.yaml_file import read_yaml
 from reader.ntu_reader import SkeletonError, parse_name
-from reader.splits import DATA_SETS
+from reader.plausibility import implausible
+from reader.splits import DATA_SETS, check_labels
 from scheduler.lr_schedulers import FACTORS, evaluates_after
 from training.device import choose_device, on_gpu
 from training.precision import mixed_precision
@@ -71,7 +73,16 @@ def build_feeder(config, split):
     feeder = NTUFeeder(*paths, graph=skeleton_graph(config), num_classes=len(class_names(config)), limit=limit, **sizes)
     if config.dataset in DATA_SETS:
         check_split(feeder.names, paths[1], config.dataset, split)
+        if not config.trust_labels:
+            check_labels(feeder.names, feeder.labels, paths[1])
     return feeder
+
+
+def implausible_samples(feeder, transform):
+    """Lines on what many samples of a feeder look like instead of people in metres, of some that are spread over all."""
+    samples = feeder.data.read(np.linspace(0, len(feeder) - 1, min(len(feeder), 32)).astype(int).tolist())
+    found = Counter(note for sample in samples for note in implausible(sample, feeder.graph, transform))
+    return [f"{count} of {len(samples)} samples: {note}" for note, count in found.items() if 2 * count > len(samples)]
 
 
 def check_split(names, path, dataset, split):

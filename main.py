@@ -111,6 +111,8 @@ def evaluate(config, tuned, command):
     model = initializer.build_model(config)
     load_weights(model, checkpoint, config.pretrained_path, why=initializer.why_misfit)
     initializer.log_setup(config, feeder, model)
+    for note in initializer.implausible_samples(feeder, config.data.transform):
+        get_logger().info(f"note: {note}")
     get_logger().info(f"Evaluating {config.pretrained_path} ...")
     loader = initializer.build_loader(config, feeder, train=False)
     bar = not config.no_progress_bar and watched()

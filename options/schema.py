@@ -156,6 +156,7 @@ class Config(Section):
     dataset: Annotated[str, AfterValidator(_is_dataset)]
     workers: Annotated[int, Field(ge=0, le=256)]
     skip_bad: bool
+    trust_labels: bool
     dataset_args: DatasetArgs
     model_type: Annotated[str, Field(pattern=r"^EfficientGCN-B\d$")]
     model_args: ModelArgs

@@ -1,8 +1,13 @@
 """The four data sets of NTU RGB+D (60) and NTU RGB+D 120: their files, and which samples train."""
 
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
+
+from utils.errors import UserError
+
+from .ntu_reader import SkeletonError, parse_name
 
 SPLITS = ("train", "eval")
 
@@ -50,3 +55,15 @@ def ignored_names():
     """Names, without ending, of the recordings whose skeletons are missing or incomplete (reader/ignore.txt)."""
     lines = Path(__file__).with_name("ignore.txt").read_text(encoding="ascii").splitlines()
     return frozenset(line for line in lines if line and not line.startswith("#"))
+
+
+def check_labels(names, labels, path):
+    """Raise UserError where labels of a file contradict the Axxx of the names that are NTU RGB+D's."""
+    wrong = []
+    for name, label in zip(names, labels, strict=True):
+        with suppress(SkeletonError):
+            if parse_name(name).action != label + 1:
+                wrong.append(f"{name} has label {label}, which is A{label + 1:03d}")
+    if wrong:
+        found = f"{len(wrong)} of {len(names)} labels contradict the names, the first: {wrong[0]}"
+        raise UserError(f"{path}: {found}; mend the file, or add --trust_labels true")

@@ -3,30 +3,20 @@
 import numpy as np
 import pytest
 
-from dataset.demo_motion import ACTIONS, LENGTH, Body, perform, turn
+from dataset.demo_motion import ACTIONS
 from dataset.graph import NTU, Graph
 from reader import plausibility as p
-from reader.ntu_reader import layout, read_sample
+from reader.ntu_reader import read_sample
 from reader.plausibility import implausible
 from reader.transformer import view_normalise
+from tests.helpers.people import people
 from tests.helpers.places import GOLDEN
-from tools.demo_data import sample_texts, sense
+from tools.demo_data import sample_texts
 
-SEEN_FROM_CAMERA = np.array([0.1, -0.9, 3.2])
 # BODY_25: NTU's joint at the place of each (OpenPose's own numbers), and metres that its points of face and feet lie off it.
 BODY_25 = [3, 20, 8, 9, 10, 4, 5, 6, 0, 16, 17, 18, 12, 13, 14, 3, 3, 3, 3, 15, 15, 14, 19, 19, 18]
 OFF = np.zeros((3, 1, 25, 1))
 OFF[0, 0, 15:19, 0], OFF[0, 0, [20, 23], 0], OFF[1, 0, [21, 24], 0] = (-0.03, 0.03, -0.07, 0.07), (0.06, -0.06), -0.05
-
-
-def people(action=10, seed=0, size=1.0, lie=False, noise=True):
-    """(3, T, 25, M) of one or two people before the camera, with the sensor's noise; `lie`: on their side."""
-    rng = np.random.default_rng((seed, action))
-    body = Body(LENGTH * size, size, 1, 1, 1)
-    places = [turn(place, 0.3 * seed) for place in perform(action, 40, body, body, rng)]
-    places = [place[..., [1, 0, 2]] * (1, -1, 1) if lie else place for place in places]
-    places = [sense(place + SEEN_FROM_CAMERA, rng)[0] if noise else place + SEEN_FROM_CAMERA for place in places]
-    return layout(np.stack(places).astype("float32"), 60)
 
 
 @pytest.mark.parametrize("size", [0.65, 0.85, 1.15])  # 1.1 m to nearly 2 m
