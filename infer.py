@@ -15,43 +15,26 @@ if __name__ == "__main__":  # before the imports, so that a signal during them i
     sys.exit(run_command("infer"))
 
 import argparse
-import csv
 import itertools
-import json
-from collections import deque
-from dataclasses import dataclass
+from collections import Counter, deque
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
 from dataset.actions import action_names
+from dataset.ntu_feeder import load_labels
 from evaluation.scores import softmax
 from inference.engines import Program
-from reader.recordings import read_samples
-from utils.errors import UserError
-from utils.files import replacing
-from utils.terminal import Parser, boolean
+from inference.predictions import Prediction, save, show, show_batch
+from reader.ntu_reader import MAX_FRAMES
+from reader.plausibility import implausible
+from reader.recordings import read_samples, recording_files
+from reader.splits import check_labels
+from utils.errors import UserError, printable
+from utils.terminal import Parser, boolean, paint
 
 FRAMES_PER_SECOND = 30  # of NTU RGB+D's sensor
-
-
-@dataclass
-class Prediction:
-    """The best classes of a sample, best first: labels (from 0), class names, probabilities; `seconds`: span of a window."""
-
-    name: str
-    labels: list
-    classes: list
-    probabilities: list
-    seconds: tuple | None = None
-
-    def ranked(self):
-        """[(label, class name, probability)], best first."""
-        return list(zip(self.labels, self.classes, self.probabilities, strict=True))
-
-    def lines(self):
-        """Printable lines like `A007 throw 0.993`."""
-        return [f"A{label + 1:03d} {name} {value:.3f}" for label, name, value in self.ranked()]
 
 
 class Recognizer:
@@ -76,13 +59,44 @@ class Recognizer:
         batches = self.predict_batches(source, window=window, stride=stride)
         return [prediction for _, predictions in batches for prediction in predictions]
 
-    def predict_batches(self, source, label_file=None, window=None, stride=None):
-        """Yield (samples, predictions), lists of at most `batch_size`."""
+    def predict_batches(self, source, label_file=None, window=None, stride=None, failed=None):
+        """Yield (samples, predictions), lists of at most `batch_size`.
+
+        `failed` takes the Prediction of each recording that can't be read or does not fit, and the rest goes on; without it a
+        UserError ends everything.
+        """
         if window is not None and not 3 <= window <= self.settings.num_frame:
             raise UserError(f"--window {window}: must be 3 to {self.settings.num_frame}, the frames that the program takes")
-        samples = read_samples(source, label_file, transform=self.settings.transform, window=window, stride=stride)
+        how = {"transform": self.settings.transform, "window": window, "stride": stride, "label_file": label_file}
+        files = [source] if failed is None or label_file else recording_files(source)
+        samples = (sample for file in files for sample in self.samples(file, failed, **how))
         while batch := list(itertools.islice(samples, self.batch_size)):
             yield batch, self.name_actions(batch, self.logits(*self.prepare(batch)))
+
+    def samples(self, source, failed, **how):
+        """Yield the samples of `source` that fit the program; what does not is raised, or goes to `failed`."""
+        samples, sample = read_samples(source, **how), True
+        while sample is not None:
+            try:
+                name = source
+                if (sample := next(samples, None)) is not None:  # None after an error of the reader, too
+                    name = sample.name
+                    self.check(sample)
+                    yield sample
+            except UserError as error:
+                if failed is None:
+                    raise
+                failed(Prediction(printable(Path(name).name), [], [], [], error=str(error)))
+
+    def check(self, sample):
+        """Raise UserError where a sample does not fit the program."""
+        C, V, M = self.program.num_channel, self.program.num_joints, self.program.num_bodies
+        c, _, v, m = sample.coordinates.shape
+        if (c, v) != (C, V) or M not in (1, m):
+            found = f"(C, T, V, M) = {sample.coordinates.shape}"
+            raise UserError(f"{sample.name}: {found}, the program takes C = {C}, V = {V}, M = {M}")
+        if not np.isfinite(sample.coordinates[:, : self.settings.num_frame]).all():
+            raise UserError(f"{sample.name}: holds values that are not finite")
 
     def prepare(self, batch):
         """(the program's input for the bodies to compute, which bodies (N, M) these are; None: it takes all bodies at once)."""
@@ -90,11 +104,6 @@ class Recognizer:
         x = np.zeros((len(batch), C, self.settings.num_frame, V, batch[0].coordinates.shape[-1]), "float32")
         for row, sample in zip(x, batch, strict=True):
             frames = sample.coordinates[:, : self.settings.num_frame]
-            if row[:, :1].shape != frames[:, :1].shape or M not in (1, frames.shape[-1]):
-                found = f"(C, T, V, M) = {sample.coordinates.shape}"
-                raise UserError(f"{sample.name}: {found}, the program takes C = {C}, V = {V}, M = {M}")
-            if not np.isfinite(frames).all():
-                raise UserError(f"{sample.name}: holds values that are not finite")
             row[:, : frames.shape[1]] = frames
         if x.shape[-1] == M:
             return self.arrange(x), None
@@ -145,57 +154,46 @@ class Recognizer:
 # ---------------------------------------------------------------- the command
 
 
-def save(path, predictions):
-    """Write Predictions to a .csv or .jsonl file as they come; the file appears whole at the end, or not at all."""
-    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
-        if path.endswith(".jsonl"):
-            file.writelines(json.dumps(vars(prediction), ensure_ascii=False) + "\n" for prediction in predictions)
-            return
-        table = csv.writer(file)
-        table.writerow(["name", "start_s", "end_s", "rank", "label", "class", "probability"])
-        for prediction in predictions:
-            start = [prediction.name, *(prediction.seconds or ("", ""))]
-            table.writerows([*start, rank, *values] for rank, values in enumerate(prediction.ranked(), start=1))
+def noted(sample, settings, window):
+    """Lines on a sample that was recognised, but perhaps not rightly."""
+    T = max(settings.num_frame, MAX_FRAMES if settings.transform else 0)  # view normalisation fills all frames
+    lines = implausible(sample.coordinates, settings.graph, settings.transform)
+    if window is None and sample.coordinates[:, T:].any():
+        lines.append(f"longer than the program's {settings.num_frame} frames, the rest was left out; --window slides over all")
+    return lines
 
 
-def show(prediction, last):
-    """Print the name, and the best classes or a line of the recording's time line; `last`: name of the sample before."""
-    if prediction.seconds is None or prediction.name != last:
-        print(prediction.name)
-    if prediction.seconds is None:
-        print("\n".join(prediction.lines()))
-    else:
-        print("{:7.1f} - {:7.1f} s  {}".format(*prediction.seconds, prediction.lines()[0]))
+def recognise(recognizer, options, failures):
+    """Yield the Predictions of a command line's data, each when it is printed; then print what is asked for over all.
 
-
-def show_batch(samples, predictions):
-    """Print the line of a batch with labels; returns for each sample whether it was recognised."""
-    predicted, labels = np.array([p.labels[0] for p in predictions]), [sample.label for sample in samples]
-    right = (predicted == labels).tolist()
-    print(
-        f"Batch action class Predict:  {np.array2string(predicted, max_line_width=sys.maxsize, threshold=sys.maxsize)} "
-        f"Batch action class True:  {labels} "
-        f"Batch Accuracy:  {round(sum(right) / len(right), 6)} Batch sample Name:  {[sample.name for sample in samples]}"
-    )
-    return right
-
-
-def recognise(recognizer, options):
-    """Yield the Predictions of a command line's data, each when it is printed; then print what is asked for over all."""
+    Those of recordings that fail go to the list `failures` as well.
+    """
     source = (line.strip() for line in sys.stdin if line.strip()) if options.data_file == "-" else options.data_file
-    samples, right, last = [], [], None
-    for samples, predictions in recognizer.predict_batches(source, options.label_file, options.window, options.stride):
+    if options.label_file and not options.trust_labels:
+        check_labels(*load_labels(options.label_file)[:2], options.label_file)
+    samples, right, last, notes, first = [], [], None, Counter(), {}
+    failed = None if options.stop_on_error else failures.append
+    for samples, predictions in recognizer.predict_batches(source, options.label_file, options.window, options.stride, failed):
         if samples[0].label is not None:
             right += show_batch(samples, predictions)
-        for prediction in predictions:
-            if samples[0].label is None:
+        for sample, prediction in zip(samples, predictions, strict=True):
+            if sample.label is None:
                 show(prediction, last)
             last = prediction.name
+            for note in noted(sample, recognizer.settings, options.window):
+                notes[note] += 1
+                first.setdefault(note, sample.name)
             yield prediction
     if not samples:
-        raise UserError(f"{options.data_file}: holds nothing to recognise")
+        others = f"; {len(failures)} recordings, none of them usable" * (len(failures) > 1)
+        raise UserError(failures[0].error + others if failures else f"{options.data_file}: holds nothing to recognise")
+    for prediction in failures:
+        show(prediction, None)
+        yield prediction
     if right:
         print(f"Infer Mean Accuracy:  {round(sum(right) / len(right), 6)}")
+    for note, count in notes.items():
+        print(f"note: {first[note]}{f' and {count - 1} more' * (count > 1)}: {note}")
     if options.benchmark:
         from inference.benchmark import measure
 
@@ -236,6 +234,8 @@ def parse(argv):
     add("--window", type=positive, help="frames: slide over recordings of any length and print a time line")
     add("--stride", type=positive, help="frames from window to window (default: the window)")
     add("--output", help="write the predictions to a .csv or .jsonl file as well")
+    add("--stop_on_error", help="end at the first recording that can't be read, instead of naming it and going on", **switch)
+    add("--trust_labels", help="take labels that contradict the Axxx of the names", **switch)
     add("--benchmark", help="measure and print speed and memory", **switch)
     words = (word.partition("=") if word.startswith("--") else ("", "", word) for word in argv)
     options = parser.parse_args([key[:2] + key[2:].replace("-", "_") + sign + value for key, sign, value in words])
@@ -263,9 +263,13 @@ def main(argv=None):
     recognizer = Recognizer(options.model_file, choose_engine(options), **{key: getattr(options, key) for key in taken})
     for note in recognizer.program.notes:
         print(f"note: {note}")
-    predictions = recognise(recognizer, options)
+    failures = []
+    predictions = recognise(recognizer, options, failures)
     if options.output:
         save(options.output, predictions)
     else:
         deque(predictions, maxlen=0)  # they are printed when they are asked for
-    return 0
+    if failures:
+        said = f"{len(failures)} recordings were not recognised, the first: {failures[0].name}"
+        print(f"{paint('error:', 'red', sys.stderr)} {said}", file=sys.stderr)
+    return 1 if failures else 0

@@ -41,7 +41,7 @@ def read_samples(source, label_file=None, *, transform=False, window=None, strid
     elif label_file is not None:
         raise UserError(f"--label_file {label_file}: goes with a .npy file of samples, not with {source}")
     else:
-        recordings = (_read_file(path, None if window else MAX_FRAMES) for path in _skeleton_files(source))
+        recordings = (_read_file(path, None if window else MAX_FRAMES) for path in recording_files(source))
     for name, label, frames in recordings:
         for start, end in _cut(frames.shape[1], window, stride or window):
             coordinates = arrange(frames[:, start:end])
@@ -69,7 +69,7 @@ def _read_file(path, max_frames):
     return printable(Path(path).name), None, bodies
 
 
-def _skeleton_files(source):
+def recording_files(source):
     """Paths of a .skeleton file, of a folder's .skeleton files in order of name, or of a list of files."""
     if not isinstance(source, str | Path):
         return source

@@ -102,6 +102,11 @@ def run(capsys, *argv):
     return code, captured.out, captured.err
 
 
+def results(out):
+    """Lines of a command's output without its notes, as that these small programs take few frames."""
+    return [line for line in out.splitlines() if not line.startswith("note: ")]
+
+
 def linear_network():
     """The simplest network of features; Paddle 3 can still write it in the form of Paddle 2."""
     return fill(paddle.nn.Sequential(paddle.nn.Flatten(), paddle.nn.Linear(3 * 6 * 8 * 25 * 2, 60)))
