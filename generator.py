@@ -124,7 +124,9 @@ def find_samples(dataset, raw_folders):
     for name in sorted(folders):
         _sort_in(raw, name, os.path.join(folders[name], name), DATA_SETS[dataset])
     if not any(raw.samples.values()) and not raw.bad:
-        raise UserError(f"{', '.join(map(str, raw_folders))}: no .skeleton files of {dataset} there")
+        below = next((path.parent for folder in raw_folders for path in Path(folder).glob("*/*.[sS][kK][eE]*")), None)
+        hint = f"; there are some in {below}: name that folder" if below else ""
+        raise UserError(f"{', '.join(map(str, raw_folders))}: no .skeleton files of {dataset} there{hint}")
     return raw
 
 
@@ -139,7 +141,7 @@ def _sort_in(raw, name, path, data_set):
         return
     if not data_set.holds(parsed):
         raw.other.append(path)
-    elif name.removesuffix(".skeleton") in ignored_names():
+    elif os.path.splitext(name)[0] in ignored_names():
         raw.ignored.append(path)
     else:
         split = "train" if data_set.is_train(parsed) else "eval"

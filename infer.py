@@ -16,6 +16,7 @@ if __name__ == "__main__":  # before the imports, so that a signal during them i
 
 import argparse
 import itertools
+import os
 from collections import Counter, deque
 from functools import cached_property
 from pathlib import Path
@@ -168,7 +169,9 @@ def recognise(recognizer, options, failures):
 
     Those of recordings that fail go to the list `failures` as well.
     """
-    source = (line.strip() for line in sys.stdin if line.strip()) if options.data_file == "-" else options.data_file
+    source = options.data_file
+    if source == "-":
+        source = (os.path.expanduser(line.strip()) for line in sys.stdin if line.strip())
     if options.label_file and not options.trust_labels:
         check_labels(*load_labels(options.label_file)[:2], options.label_file)
     samples, right, last, notes, first = [], [], None, Counter(), {}

@@ -157,6 +157,8 @@ def extract(config, tuned, command):
     from training.device import on_gpu
 
     path = Path(config.pretrained_path)
+    if paddle.__version__ >= "3" and not paddle.get_flags("FLAGS_enable_pir_api")["FLAGS_enable_pir_api"]:
+        raise UserError("FLAGS_enable_pir_api=0: Paddle 3 can't export without its PIR; unset this variable")
     checkpoint = read_checkpoint(path)
     initializer.start_job(config, tuned, train=False)
     device = config.export_device or ("gpu" if on_gpu() else "cpu")

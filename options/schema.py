@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, mo
 from utils.errors import UserError, printable
 
 from .skeleton import Skeleton, read_skeleton
-from .yaml_file import Count, Positive, Section, Text, find_yaml, parse_yaml, read_yaml
+from .yaml_file import Count, FilePath, Positive, Section, Text, find_yaml, parse_yaml, read_yaml
 
 FOLDER = Path(__file__).parents[1] / "configs"
 DATASETS = ("ntu-xsub", "ntu-xview", "ntu-xsub120", "ntu-xset120")
@@ -24,14 +24,14 @@ class DataArgs(Section):
     eval_batch_size: Positive
     num_frame: Annotated[int, Field(ge=3, le=100000)]
     inputs: Literal["J", "V", "B", "JV", "JB", "VB", "JVB"]
-    root_folder: Text
+    root_folder: FilePath
 
 
 class NtuArgs(DataArgs):
     num_frame: Annotated[int, Field(ge=3, le=300)]
     transform: bool
-    ntu60_path: Text
-    ntu120_path: Text
+    ntu60_path: FilePath
+    ntu120_path: FilePath
     graph: ClassVar[None] = None
     num_channel: ClassVar[int] = 3
     num_person: ClassVar[int] = 2
@@ -41,7 +41,7 @@ class CustomArgs(DataArgs):
     graph: Annotated[Skeleton | None, BeforeValidator(read_skeleton)]
     num_channel: Annotated[int, Field(ge=1, le=16)]
     num_person: Annotated[int, Field(ge=1, le=64)]
-    class_names: Text | None
+    class_names: FilePath | None
     transform: ClassVar[bool] = False
 
 
@@ -142,7 +142,7 @@ class Config(Section):
     config: Text
     gpus: list[Count]
     seed: Annotated[int, Field(ge=0, lt=2**32)]
-    work_dir: Text
+    work_dir: FilePath
     no_progress_bar: bool
     debug: bool
     delay_hours: Annotated[float, Field(ge=0, le=10000)]
@@ -152,7 +152,7 @@ class Config(Section):
     extract: bool
     visualize: bool
     resume: bool
-    pretrained_path: Text | None
+    pretrained_path: FilePath | None
     dataset: Annotated[str, AfterValidator(_is_dataset)]
     workers: Annotated[int, Field(ge=0, le=256)]
     skip_bad: bool
@@ -174,10 +174,10 @@ class Config(Section):
     skip_nonfinite: bool
     new_head: bool
     checkpoint_minutes: Annotated[float, Field(ge=0)]
-    save_inference_dir: Text | None
+    save_inference_dir: FilePath | None
     report: bool
     report_args: ReportArgs
-    save_figures: Text | None
+    save_figures: FilePath | None
     export_to: Literal["paddle", "onnx", "triton"]
     export_softmax: bool
     export_one_body: bool

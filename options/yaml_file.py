@@ -1,12 +1,13 @@
 """YAML texts and files, read safely and strictly, and types of what stands in them."""
 
 import difflib
+import os
 import re
 from pathlib import Path
 from typing import Annotated
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from utils.errors import UserError
 from utils.files import read_text
@@ -36,7 +37,7 @@ _Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(
 
 def find_yaml(name, folder):
     """The YAML file of this path, or of this name in a folder; raises ValueError, with near names, where there is none."""
-    path = Path(name) if Path(name).suffix in (".yaml", ".yml") else folder / f"{name}.yaml"
+    path = Path(name).expanduser() if Path(name).suffix in (".yaml", ".yml") else folder / f"{name}.yaml"
     if path.is_file() and path.stem != "defaults":
         return path
     known = sorted({file.stem for file in folder.glob("*.yaml")} - {"defaults"})
@@ -74,5 +75,6 @@ def _as_text(value):
 
 
 Text = Annotated[str, BeforeValidator(_as_text), Field(min_length=1)]
+FilePath = Annotated[Text, AfterValidator(os.path.expanduser)]
 Positive = Annotated[int, Field(gt=0, le=2**31 - 1)]
 Count = Annotated[int, Field(ge=0, le=2**31 - 1)]

@@ -25,7 +25,7 @@ FARTHEST = 1e6  # a coordinate beyond that is damage: the sensor sees 8 m, and i
 BYTES_PER_FRAME = 32 << 10  # real files need at most 12 KB a frame, with four bodies
 LONGEST_FILE = 256 << 20  # bytes, where the frames are not limited
 
-_NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})(?:\.skeleton)?", re.ASCII)
+_NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})(?:(?i:\.skeleton))?", re.ASCII)
 _HIGHEST = {"setup": 32, "camera": 3, "performer": 999, "replication": 999, "action": 120}
 _NUMBER = re.compile(rb"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 _KNOWN_STARTS = {

@@ -11,7 +11,7 @@ import pytest
 import generator
 from generator import check, generate
 from reader.ntu_reader import read_sample
-from reader.splits import DATA_SETS
+from reader.splits import DATA_SETS, ignored_names
 from reader.transformer import view_normalise
 from tests.helpers.places import GOLDEN
 from tests.helpers.raw_folders import DATASET, contents, load, some_names, write_raw
@@ -47,6 +47,24 @@ def test_data_set_equals_the_published_one(golden, tmp_path, short, transform, t
         np.testing.assert_allclose(data, golden[f"{short}_{split}_data"], atol=tolerance)
         for values, key in zip(lists, ("name", "label", "length"), strict=True):
             assert values == golden[f"{short}_{split}_{key}"].tolist()
+
+
+def test_recordings_one_folder_down_are_found_out(tmp_path, raw):
+    raw.rename(tmp_path / "below")
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "below").rename(tmp_path / "raw" / "nturgb+d_skeletons")
+    with pytest.raises(UserError, match=r"raw: no .skeleton files of ntu-xsub there; there are some in \S+raw/nturgb\+d_skeletons: name"):
+        generate(DATASET, [tmp_path / "raw"], tmp_path, False)
+
+
+def test_names_that_end_in_capitals_are_read_and_left_out_alike(tmp_path, raw):
+    ignored = f"{sorted(ignored_names())[0]}.SKELETON"
+    for path in list(raw.iterdir()):
+        path.rename(path.with_suffix(".SKELETON"))
+    (raw / ignored).write_text("nothing")
+    folder = generate(DATASET, [raw], tmp_path, False)
+    names = load(folder, "train")[1][0] + load(folder, "eval")[1][0]
+    assert len(names) == 8 and ignored not in names and all(name.endswith(".SKELETON") for name in names)
 
 
 @pytest.mark.parametrize("transform", [False, True])

@@ -12,6 +12,7 @@ import sys
 import termios
 
 import numpy as np
+import paddle
 import pytest
 
 import main
@@ -52,6 +53,14 @@ def test_published_weights_score_the_golden_skeletons_as_published(golden, publi
     top1, top5 = int(expected.hits(1).sum()), int(expected.hits(5).sum())
     assert f"Top-1 accuracy: {top1}/4({top1 / 4:.2%}), Top-5 accuracy: {top5}/4({top5 / 4:.2%})" in done.stdout
     assert f", Mean loss:{expected.mean_loss():.4f}\n" in done.stdout
+
+
+@pytest.mark.skipif(paddle.__version__ < "3", reason="has no such flag")
+def test_an_export_without_paddle_s_new_programs_is_one_clear_line(monkeypatch, tmp_path):
+    monkeypatch.setenv("FLAGS_enable_pir_api", "0")
+    done = command("-c", "2001", "-ex", "-pp", "any.pdparams", cwd=tmp_path)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "FLAGS_enable_pir_api=0: " in done.stderr
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,12 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dataset.actions import read_names
 from options import schema
 from options.command_line import JOB, parse_command_line, same_command
 from options.schema import FOLDER, load_config
 from options.yaml_file import read_yaml
+from tests.helpers.places import SHARED
 from utils.errors import UserError
 
 
@@ -220,3 +222,36 @@ def test_a_file_with_any_one_change_is_taken_or_one_clear_line(tmp_path_factory,
         load_config(str(path))
     except UserError as error:
         assert str(error).startswith(str(path)) and "\n" not in str(error), str(error)
+
+
+def test_the_home_folder_is_put_for_a_tilde_in_every_path_of_a_file_and_of_the_command_line(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "mine.yaml").write_text(
+        "\ufeffdataset: custom-mine\nwork_dir: ~/runs\npretrained_path: ~/a.pdparams\nsave_inference_dir: ~/out\n"
+        "dataset_args: {ntu: {ntu60_path: ~/raw, ntu120_path: ~/more}, custom: {root_folder: ~/npy, class_names: ~/classes.txt, graph: ~/g.yaml}}\n",
+        encoding="utf-8",
+    )  # with a byte order mark, as some editors write it
+    (tmp_path / "g.yaml").write_text("joints: [a, b]\nbones: [[a, b]]\nparents: {b: a}\nparts: {all: [a, b]}\ncentre: a\n")
+    config = load_config("~/mine.yaml", [("save_figures", "~/pictures"), ("evaluate", True)])
+    data = config.dataset_args
+    paths = [config.work_dir, config.pretrained_path, config.save_inference_dir, config.save_figures, data.ntu.ntu60_path, data.ntu.ntu120_path]
+    names = ["runs", "a.pdparams", "out", "pictures", "raw", "more", "npy", "classes.txt"]
+    assert [*paths, data.custom.root_folder, data.custom.class_names] == [str(tmp_path / name) for name in names]
+    assert data.custom.graph.joints == ["a", "b"]
+    name, overrides = parse_command_line(["-c", "~/mine.yaml", "--work_dir=~/other", "--dataset_args.ntu.root_folder=~/npy"])
+    assert load_config(name, overrides).work_dir == str(tmp_path / "other")
+
+
+@pytest.mark.parametrize("start", ["", "\ufeff"])
+def test_class_lists_are_read_with_a_byte_order_mark_and_with_line_ends_of_windows(tmp_path, start):
+    (tmp_path / "classes.txt").write_bytes(f"{start}# classes\r\nwalk\r\n\r\nsit down\r\n".encode())
+    assert read_names(tmp_path / "classes.txt") == ["walk", "sit down"]
+
+
+def test_the_class_list_of_the_case_is_read():
+    path = SHARED / "cases" / "classes_bom_crlf.txt"
+    if not path.is_file():
+        pytest.skip(f"{path} is absent")
+    names = read_names(path)
+    assert len(names) == len(path.read_bytes().split()) or len(names) == len(path.read_text("utf-8-sig").splitlines())
+    assert not any("\ufeff" in name or "\r" in name for name in names)

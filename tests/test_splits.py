@@ -8,7 +8,7 @@ from tests.helpers.skeleton_corpus import BAD_NAMES
 
 
 def test_name_tells_setup_camera_performer_replication_action():
-    for name in ("S017C003P008R002A059.skeleton", "S017C003P008R002A059"):
+    for name in ("S017C003P008R002A059.skeleton", "S017C003P008R002A059", "S017C003P008R002A059.SKELETON"):
         assert parse_name(name) == (17, 3, 8, 2, 59)
     assert parse_name("S032C001P106R001A120") == (32, 1, 106, 1, 120)
 

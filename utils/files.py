@@ -135,9 +135,9 @@ def read_bytes(path, limit=4 << 30):
 
 
 def read_text(path, limit=1 << 20):
-    """The text of a file in UTF-8; raises UserError where it is none, as `read_bytes` does."""
+    """The text of a file in UTF-8, without its byte order mark; raises UserError where it is none, as `read_bytes` does."""
     try:
-        return read_bytes(path, limit).decode()
+        return read_bytes(path, limit).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: is not text in UTF-8 ({error})") from error
 

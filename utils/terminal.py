@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import sys
 
 from .errors import UserError
@@ -12,6 +13,11 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **options):
         super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **options)
+
+    def parse_known_args(self, args=None, namespace=None):
+        """As ever, `~` in paths expanded, which a shell does not do in `--work_dir=~/runs`."""
+        words = (re.fullmatch(r"(--[\w.-]+=)?(.*)", word, re.DOTALL) for word in (sys.argv[1:] if args is None else args))
+        return super().parse_known_args([(word[1] or "") + os.path.expanduser(word[2]) for word in words], namespace)
 
     def error(self, message):
         raise UserError(f"{message}; see python {self.prog} --help")
