@@ -147,6 +147,9 @@ def write_onnx(program, prefix, shape, outputs, record):
     for node in network.graph.node:
         for ends in (node.input, node.output):
             ends[:] = [names.get(end, end) for end in ends]
+    used = {name for node in network.graph.node for name in node.input}
+    for unused in [tensor for tensor in network.graph.initializer if tensor.name not in used]:
+        network.graph.initializer.remove(unused)  # ONNX Runtime warns of each
     known = {**(record or {}), "licence": LICENCE}
     onnx.helper.set_model_props(network, {key: json.dumps(value, ensure_ascii=False) for key, value in known.items()})
     onnx.checker.check_model(network, full_check=True)

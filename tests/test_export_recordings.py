@@ -201,3 +201,9 @@ def test_the_published_weights_give_the_golden_eval_logits_once_exported(tmp_pat
         if (tmp_path / file).exists():
             logits = open_engine(tmp_path / file, engine)(x if to == "onnx" else branch_features(x, NTU))
             assert np.abs(logits - wanted).max() < 1e-4 * np.abs(wanted).max(), engine
+
+
+def test_an_onnx_file_holds_no_weight_that_nothing_reads(tmp_path):
+    export(small(data_shape=(3, 6, T, 3, 2)), tmp_path / "net", (3, 6, T, 3, 2), record(T), to="onnx")
+    graph = onnx.load(tmp_path / "net.onnx").graph
+    assert {tensor.name for tensor in graph.initializer} <= {name for node in graph.node for name in node.input}
