@@ -216,3 +216,16 @@ def test_a_layer_of_a_user_s_own_that_groups_would_compute_wrongly_runs_whole_an
         found.append(runner(x).numpy())
     np.testing.assert_array_equal(*found)
     assert ("Doubled.forward" if own == "forward" else ".own") + ("" if own == "forward" else " (") in capsys.readouterr().out
+
+
+def test_a_batch_goes_to_a_gpu_by_pinned_memory_without_waiting(monkeypatch):
+    class Pinned:
+        def cuda(self, blocking):
+            return "on the GPU", blocking
+
+    runner, placed = Runner(network()), []
+    monkeypatch.setattr(runners, "on_gpu", lambda: True)
+    monkeypatch.setattr(paddle, "CUDAPinnedPlace", lambda: "pinned memory")
+    monkeypatch.setattr(paddle, "to_tensor", lambda array, place: placed.append(place) or Pinned())
+    assert [runner.to_device(np.zeros(3)) for _ in range(3)] == 3 * [("on the GPU", False)]
+    assert placed == 3 * ["pinned memory"] and len(runner.pinned) == 2
