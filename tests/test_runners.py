@@ -229,3 +229,13 @@ def test_a_batch_goes_to_a_gpu_by_pinned_memory_without_waiting(monkeypatch):
     monkeypatch.setattr(paddle, "to_tensor", lambda array, place: placed.append(place) or Pinned())
     assert [runner.to_device(np.zeros(3)) for _ in range(3)] == 3 * [("on the GPU", False)]
     assert placed == 3 * ["pinned memory"] and len(runner.pinned) == 2
+
+
+@pytest.mark.parametrize(("shortest", "groups"), [(T, 2), (T - 30, 8)])
+def test_bodies_of_one_length_are_as_many_groups_as_threads(shortest, groups):
+    lengths = np.full((8, 1), T)
+    lengths[0] = shortest
+    runner = ThreadedRunner(small(data_shape=(3, 6, T, 3, 1)), 2)
+    runner.model.train()
+    runner(features(lengths, T))
+    assert len(runner.exchange.times) == groups

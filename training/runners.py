@@ -83,7 +83,9 @@ class ThreadedRunner(Runner):
         T = features.shape[3]
         last = np.full(features.shape[:1] + features.shape[-1:], T) if self.all_frames else ends(features)  # (N, M)
         needed = np.array([self.model.frames.needed(end, T) for end in last.flat])
-        groups, times, place = divide(features, last.reshape(-1), needed, MOST_GROUPS, SMALLEST_GROUP)
+        unlike = np.unique(needed[last.flat > 0]).size > 1  # else more groups than threads leave out no more frames
+        most = MOST_GROUPS if unlike else self.threads
+        groups, times, place = divide(features, last.reshape(-1), needed, most, SMALLEST_GROUP)
         self.share = max(self.threads // len(groups), 1)
         use_threads(self.share)
         if len(groups) == 1 and times == [1]:
