@@ -10,6 +10,8 @@ from paddle.autograd import PyLayer
 
 from model.layers import BatchNorm, sum_exactly
 
+PIECE = 800_000  # values whose mean and variance are taken at a time: they stay in the cache
+
 
 class Exchange:
     """What the groups of one batch pass to each other; each row of a group counts as often as its `times` says."""
@@ -67,8 +69,8 @@ class GroupBatchNorm(BatchNorm):
     @paddle.no_grad()
     def statistics(self, x, stand_in):
         """Mean and variance (C,) over all groups, and how many values each is of."""
-        times = self.exchange.times[self.group]
-        pieces = [self.moments(x, times)]
+        times, rows = self.exchange.times[self.group], max(PIECE * len(x) // x.size, 1)
+        pieces = [self.moments(x[row : row + rows], times) for row in range(0, len(x), rows)]
         if stand_in:
             frame, left_out = stand_in
             pieces.append(self.moments(x[:, :, frame : frame + 1], times * left_out))
