@@ -18,7 +18,7 @@ from model.layers import average
 from .constants import affine, constant, convolution, graph_constants, offset
 from .folded import FoldedGCN
 
-TILE = 16  # frames that a product in the place of a depthwise convolution takes at a time
+TILE = 12  # frames that a product in the place of a depthwise convolution takes at a time
 
 
 class ProductGCN(FoldedGCN):

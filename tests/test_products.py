@@ -27,8 +27,8 @@ def numbers(*shape):
     return np.random.default_rng(len(shape)).normal(size=shape)
 
 
-@pytest.mark.parametrize(("frames", "tiles"), [*((frames, 0) for frames in (1, 8, 15, 16, 31, 48)), (31, 1), (48, 1), (48, 2)])
-@pytest.mark.parametrize(("window", "stride"), [(1, 1), (1, 2), (5, 1), (5, 2), (3, 3), (9, 1), (15, 16)])
+@pytest.mark.parametrize(("frames", "tiles"), [*((frames, 0) for frames in (1, 8, 11, 12, 31, 48)), (31, 1), (48, 1), (48, 2)])
+@pytest.mark.parametrize(("window", "stride"), [(1, 1), (1, 2), (5, 1), (5, 2), (3, 3), (9, 1), (11, 12)])
 def test_products_give_the_convolution_s_sums(frames, window, stride, tiles):
     fewer = frames - tiles * (TILE // stride * stride)  # so many tiles are left out
     x, full, depthwise = numbers(2, 4, 3, fewer).astype("float32"), numbers(6, 4, window), numbers(4, window)
