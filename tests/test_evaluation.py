@@ -40,6 +40,15 @@ def test_the_folded_form_gives_the_logits_of_all_frames(att_type):
     assert folded.forms.qsize() == 2  # it was not refused
 
 
+def test_who_stands_still_is_not_taken_for_nobody():
+    folded, whole = runners()
+    batches = [features(np.array([[20, 0]]), T), *(np.full((1, 3, 6, T, 3, 2), value, "float32") for value in (0.0, 1.0, 0.0))]
+    with paddle.no_grad():
+        found, wanted = ([runner(x).numpy() for x in batches] for runner in (folded, whole))
+    assert_close(found, wanted)
+    assert not np.allclose(wanted[1], wanted[2], atol=1e-2)
+
+
 class Doubled(ProductGCN):
     def pool(self, x, weights):
         return 2 * super().pool(x, weights)
