@@ -5,19 +5,20 @@ RUN := $(VENV)/bin/python
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-full test-paddle26 test-min fuzz torture tipc bench gpu-checks alignment docs lint format clean
+.PHONY: help venv demo test test-full test-paddle26 test-min fuzz torture tipc bench gpu-checks alignment docs site lint format clean
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 16
 
 venv: $(VENV)/.tests-ready  ## make .venv with all that developing needs
 
-ENVIRONMENTS := $(VENV) $(VENV)-bench $(VENV)-min $(VENV)-paddle26
+ENVIRONMENTS := $(VENV) $(VENV)-bench $(VENV)-docs $(VENV)-min $(VENV)-paddle26
 # Paddle for CPUs, unless an environment has paddlepaddle-gpu or the like: the one would be installed over the other.
 PADDLE = $(if $(filter paddlepaddle-%,$(shell $(@D)/bin/python -m pip list 2> /dev/null)),,'.[cpu]')
 $(VENV)/.ready: PACKAGES = -r requirements.txt $(PADDLE)
 $(VENV)/.tests-ready: PACKAGES = '.[dev,onnx,report,fuzz]'
 $(VENV)-bench/.ready: PACKAGES = $(PADDLE) '.[onnx,report,bench]'
+$(VENV)-docs/.ready: PACKAGES = '.[docs]'
 $(VENV)-min/.ready: PACKAGES = $(PADDLE) '.[dev,onnx,report]' -c $(VENV)-min/lowest.txt
 $(VENV)-paddle26/.ready: PACKAGES = 'paddlepaddle==2.6.2' 'numpy<2' -r requirements.txt onnxruntime pytest hypothesis setuptools
 $(VENV)/.tests-ready: $(VENV)/.ready
@@ -80,6 +81,11 @@ alignment: venv  ## compare with outputs of the published code: GOLDEN=DIR WEIGH
 
 docs: venv  ## make the tables of docs/configuration.md and docs/model_zoo.md anew
 	@$(RUN) -m tests.helpers.tables
+
+site: $(VENV)-docs/.ready  ## the pages as a site with search: build/site; a link that leads nowhere stops it
+	@rm -rf build/site-pages; mkdir -p build/site-pages; git ls-files -z ':!tests' | xargs -0 cp --parents -t build/site-pages
+	@NO_MKDOCS_2_WARNING=1 $(VENV)-docs/bin/mkdocs build --strict --quiet
+	@echo "build/site; to see it: python -m http.server -d build/site"
 
 lint: venv  ## ruff
 	@$(VENV)/bin/ruff check .

@@ -17,7 +17,7 @@ from tests.helpers.places import ROOT, environment
 from tests.helpers.tables import page
 from utils import VERSION
 
-SKIPPED = re.compile(r"(\.venv[^/]*|\.git|demo|workdir|data|log|node_modules|torture|fuzz)/")
+SKIPPED = re.compile(r"(\.venv[^/]*|\.git|build|demo|workdir|data|log|node_modules|torture|fuzz)/")
 PAGES = sorted(p for p in ROOT.rglob("*.md") if not SKIPPED.match(p.relative_to(ROOT).as_posix()))
 COMMAND = re.compile(r"^(?:.*?\| |\$ )?((?:\.venv/bin/)?python (?:-m pytest|main\.py|infer\.py|\w+/\w+\.py).*)$")
 IDS = [str(p.relative_to(ROOT)) for p in PAGES]
@@ -202,3 +202,10 @@ def test_the_zoo_in_the_readme_is_that_of_the_model_zoo_page():
             row = re.search(rf"^\| {number} \| \S+ \| {name} \| ([\d,]+) \| (.*) \|$", zoo, flags=re.M)
             assert row[1] == parameters.split(" / ")[number - int(first) > 1]
             assert f"{published} top-1" in row[2] if published else "not at hand" in row[2], number
+
+
+@pytest.mark.full
+def test_the_site_builds_and_no_link_leads_nowhere():
+    done = subprocess.run(["make", "site"], cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (ROOT / "build/site/docs/deployment.html").exists()
