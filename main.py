@@ -153,10 +153,10 @@ def extract(config, tuned, command):
     from export.program import export_program
     from export.record import export_record
     from inference.engines import open_engine
-    from training.checkpoint import load_weights, read_checkpoint
+    from training.checkpoint import load_weights, read_checkpoint, weights_file
     from training.device import on_gpu
 
-    path = Path(config.pretrained_path)
+    path = weights_file(config.pretrained_path)
     if paddle.__version__ >= "3" and not paddle.get_flags("FLAGS_enable_pir_api")["FLAGS_enable_pir_api"]:
         raise UserError("FLAGS_enable_pir_api=0: Paddle 3 can't export without its PIR; unset this variable")
     checkpoint = read_checkpoint(path)

@@ -199,7 +199,7 @@ def test_split_whose_every_file_is_bad_is_an_error(tmp_path):
 def test_folder_that_holds_something_else_is_not_replaced(tmp_path, raw):
     folder = generate(DATASET, [raw], tmp_path, False)
     (folder / "notes.txt").write_text("mine")
-    with pytest.raises(UserError, match=r"notes.txt: is not part of a data set"):
+    with pytest.raises(UserError, match=r"notes.txt: is not written by this command"):
         generate(DATASET, [raw], tmp_path, False)
     assert (folder / "notes.txt").read_text() == "mine"
 

@@ -53,7 +53,7 @@ def test_swap_that_was_cut_short_is_repaired_by_the_next_run(tmp_path, raw, stat
 def test_second_generation_into_one_folder_is_told_of_the_first(tmp_path, raw):
     folder = generate(DATASET, [raw], tmp_path, False)
     before = contents(tmp_path)
-    with utils.files._locked(folder), pytest.raises(UserError, match="another -gd is at work there; wait for it"):
+    with utils.files._locked(folder), pytest.raises(UserError, match="another process is writing there; wait for it"):
         generate(DATASET, [raw], tmp_path, False)
     assert contents(tmp_path) == before
 

@@ -17,13 +17,12 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
+from safetensors.numpy import save
 
 from dataset.graph import MAX_HOP
 from options.schema import load_config
 from utils.errors import UserError, printable
-from utils.files import read_bytes, replacing
+from utils.files import read_safetensors, replacing
 from utils.pickles import load_pickle
 from utils.process import start_paddle
 from utils.terminal import Parser
@@ -38,16 +37,16 @@ BEFORE_1_6 = 0x1950A86A20F9469CFC6C  # the number that PyTorch's older files beg
 
 def read_weights(path):
     """{name in the file: array} of a PyTorch, Paddle or safetensors file; raises UserError where it has no weights."""
+    if Path(path).suffix == ".safetensors":
+        return read_safetensors(path)
     try:
-        if Path(path).suffix == ".safetensors":
-            return load(read_bytes(path))
         content = load_torch(path) if zipfile.is_zipfile(path) else load_pickle(path)
         if type(content) is int and content == BEFORE_1_6:
             raise UserError(f"{path}: saved by PyTorch before 1.6, or in its format; load and save it with a newer one")
         for _ in HOLDERS:  # a file could hold itself
             content = next((content[key] for key in HOLDERS if key in content), content)
         return {str(name): array for name, value in content.items() if (array := _array(value)) is not None}
-    except (ValueError, TypeError, LookupError, AttributeError, OSError, SafetensorError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError, OSError) as error:
         raise UserError(f"{path}: holds no weights, or is damaged ({' '.join(str(error).split())})") from error
 
 

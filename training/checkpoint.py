@@ -10,7 +10,7 @@ import numpy as np
 import paddle
 
 from utils.errors import UserError
-from utils.files import replacing
+from utils.files import read_safetensors, replacing
 from utils.pickles import load_pickle
 
 from .traits import say_misfit
@@ -54,18 +54,24 @@ def _array(value, name, path):
 def read_checkpoint(path):
     """A checkpoint's dict, read without running anything in it; a bare state dict is taken as {model: ...}.
 
-    Raises UserError if the file is missing, damaged, or holds no weights.
+    A folder is one of tools/publish.py. Raises UserError if the file is missing, damaged, or holds no weights.
     """
-    if not Path(path).is_file():
+    path = weights_file(path)
+    if not path.is_file():
         raise UserError(f"{path}: no such checkpoint file")
-    if Path(path).suffix in (".safetensors", ".pth", ".pt", ".tar"):
+    if path.suffix in (".pth", ".pt", ".tar"):
         raise UserError(f"{path}: is another program's; make a .pdparams of it with tools/convert_weights.py")
-    state = load_pickle(path)
+    state = read_safetensors(path) if path.suffix == ".safetensors" else load_pickle(path)
     if isinstance(state, dict) and "model" not in state:
         state = {"model": state}
     if not isinstance(state, dict) or not isinstance(state["model"], dict) or not weight_arrays(state, path):
         raise UserError(f"{path}: holds no model weights")
     return state
+
+
+def weights_file(path):
+    """The file that holds the weights of a checkpoint, which may be a folder of tools/publish.py."""
+    return Path(path) / "model.safetensors" if Path(path).is_dir() else Path(path)
 
 
 def run_of(checkpoint):

@@ -59,7 +59,7 @@ def replacing_folder(folder, may_hold):
             _tidy(folder, new, old)
             there = {path.name for path in folder.iterdir()} if folder.exists() else set()
             if foreign := sorted(there.difference(may_hold)):
-                raise UserError(f"{folder / foreign[0]}: is not part of a data set and would be lost; move it first")
+                raise UserError(f"{folder / foreign[0]}: is not written by this command and would be lost; move it first")
             try:
                 new.mkdir()
                 yield new
@@ -94,7 +94,7 @@ def _locked(folder):
     try:
         lock.acquire()
     except Timeout as error:
-        raise UserError(f"{folder}: another -gd is at work there; wait for it") from error
+        raise UserError(f"{folder}: another process is writing there; wait for it") from error
     except OSError as error:
         if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP):  # some network file systems have no locks
             raise
@@ -140,6 +140,17 @@ def read_text(path, limit=1 << 20):
         return read_bytes(path, limit).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: is not text in UTF-8 ({error})") from error
+
+
+def read_safetensors(path):
+    """{name: array} of a safetensors file; raises UserError where it is damaged."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        return load(read_bytes(path))
+    except (SafetensorError, TypeError, KeyError) as error:  # a type that NumPy lacks is a KeyError
+        raise UserError(f"{path}: holds no weights, or is damaged ({' '.join(str(error).split())})") from error
 
 
 def sha256(path):

@@ -91,6 +91,6 @@ def two_generations(rng, set_up):
         time.sleep(0.005)
     second = run(set_up.second)
     ended = finish(first)
-    problem = refused(second, "another -gd is at work there") if second.code else None
+    problem = refused(second, "another process is writing there") if second.code else None
     problem = problem or (None if ended.code == 0 else f"the first: exit code {ended.code} {ended.err[-300:]}")
     return Trial("two at once", "-gd", "", problem or set_up.lost(0, True))
