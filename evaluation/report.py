@@ -89,8 +89,6 @@ def describe_sample(sample):
 
 def gather(scores, samples, *, title, classes, graph, run, about):
     """All that the page shows, as plain values. `about`: {what: text} on the run."""
-    if not np.isfinite(scores.logits).all():
-        raise UserError("the network's logits are not all finite: no report of such weights")
     confusion = scores.confusion()
     true, predicted = np.nonzero(confusion)
     ece, counts, confidence, accuracy = scores.calibration()
@@ -148,6 +146,9 @@ def write_report(model, feeder, scores, classes, *, about, chosen, up, run, fold
     `about`: {what: text} on network, data set and checkpoint (its path); `chosen`: what `choose_samples` takes; `up`: the axis
     that points up (see viewer_axes). The page goes to the checkpoint's run folder `run`, or where it has none, to `folder`.
     """
+    bad = np.array(scores.names)[~np.isfinite(scores.logits).all(1)]
+    if len(bad):
+        raise UserError(f"no report: logits of {len(bad)} samples are not finite: {', '.join(bad[:10])}")
     samples = [sample_saliency(model, feeder, index, classes, up) for index in choose_samples(scores, *chosen)]
     title, page = f"{about['network']} on {about['data set']}", (run or folder) / f"report_{Path(about['checkpoint']).stem}.html"
     about = {what: printable(text) for what, text in about.items()} | {"samples": f"{len(scores.labels)} of its eval split"}
