@@ -2,6 +2,7 @@
 
 import signal
 import time
+from collections import deque
 from contextlib import closing
 
 import numpy as np
@@ -12,8 +13,10 @@ from tqdm import tqdm
 from evaluation.scores import Scores, save_class_table
 from training import collectives
 from training.checkpoint import save_checkpoint
+from training.device import on_gpu, to_device
 from training.progress import Progress, Sums
 from training.recorder import Meter, duration
+from training.step_figures import send_figures
 from utils.errors import UserError
 from utils.log import get_logger
 from utils.process import stop_signals
@@ -82,6 +85,8 @@ class Trainer:
         self.best = {"acc_top1": 0.0, "acc_top5": 0.0, "cm": 0}
         self.epoch, self.progress = 0, Progress(world=self.world)
         self.trained, self.signals = 0, []  # batches of this process
+        self.late, self.sent = int(on_gpu()), deque()  # a GPU gets its next step before figures of the last one are waited for
+        self.asked = np.zeros(2)  # to stop, to save: in figures of all ranks, so that they do it at the same step
         self.statistics = [p for p in self.model.parameters() if p.stop_gradient]  # batch norm's running means and variances
         collectives.broadcast(self.model.parameters())
 
@@ -133,34 +138,36 @@ class Trainer:
     def train_epoch(self):
         """One epoch, from `progress` on: fetch, forward, loss, backward, step, schedule, count. Returns what a batch cost."""
         self.model.train()
-        state, saved = self.progress, time.time()
-        self.data.train.batches.set_epoch(self.epoch, state.step)
+        state, step, self.saved = self.progress, self.progress.step, time.time()
+        self.data.train.batches.set_epoch(self.epoch, step)
         meter = Meter()
         start = window = meter.mark()
         title = f"epoch {self.epoch + 1}/{self.recipe.max_epoch}"
-        bar = tqdm(desc=title, total=self.steps, initial=state.step, disable=not self.output.bar, **BAR)
-        for features, labels, indices in meter.watch(self.data.train if state.step < self.steps else ()):
-            paddle.seed(step_seed(self.recipe.seed, self.epoch, state.step, self.rank))
+        bar = tqdm(desc=title, total=self.steps, initial=step, disable=not self.output.bar, **BAR)
+        for features, labels, indices in meter.watch(self.data.train if step < self.steps else ()):
+            paddle.seed(step_seed(self.recipe.seed, self.epoch, step, self.rank))
             rate = self.recipe.optimizer.get_lr()
-            sums, asked_to_stop = self.forward_backward(features, labels, indices)
-            state.count(sums)
-            self.trained += 1
-            state.seconds = time.time() - self.run_start
-            whole = state.step % self.recipe.accumulate == 0  # gradients of half a step are in no checkpoint
+            self.forward_backward(features, labels, indices)
+            step, self.trained = step + 1, self.trained + 1
+            whole = step % self.recipe.accumulate == 0  # gradients of half a step are in no checkpoint
             if whole:
                 self.update()
+            reports = step % LOG_EVERY == 0 or step == self.steps
+            self.count(self.late)
+            if reports or (whole and self.asked.any()):
+                self.count()  # what is written is of all steps, and each step's loss was finite
             means = {key: f"{value:.3f}" if key == "loss" else f"{value:.1%}" for key, value in state.epoch.means().items()}
             bar.set_postfix(means, refresh=False)
             bar.update()
-            if state.step % LOG_EVERY == 0 or state.step == self.steps:
+            if reports:
                 self.report(rate, meter.figures(window, len(labels) * self.world))
                 window = meter.mark()
-            if asked_to_stop and whole:
+            if whole and self.asked[0]:
                 self.stop()
-            if whole and 0 < 60 * self.output.checkpoint_minutes < time.time() - saved:
+            if whole and self.asked[1]:
                 self.save()
-                saved = time.time()
-            if state.step == self.steps:
+                self.asked, self.saved = np.zeros(2), time.time()
+            if step == self.steps:
                 break
         bar.close()
         hits, seen = int(state.epoch.top1), int(state.epoch.samples)
@@ -171,33 +178,47 @@ class Trainer:
         return meter.figures(start, self.data.train.batches.batch_size * self.world)
 
     def forward_backward(self, features, labels, indices):
-        """(Sums over all ranks, whether a rank was asked to stop) of one batch; its gradients are added."""
-        before = [(t, t.clone()) for t in self.statistics] if self.recipe.skip_nonfinite else []
+        """Add the gradients of one batch, and send its figures off."""
+        skips = self.recipe.skip_nonfinite
+        before = [(t, t.clone()) for t in self.statistics] if skips else []
         with paddle.amp.auto_cast(**self.amp):
             logits = self.runner(features).astype("float32")
-        loss = F.cross_entropy(logits, paddle.to_tensor(labels))
-        if not self.recipe.skip_nonfinite:  # before anything is read or exchanged, so that a GPU has its work ahead
+        labels = to_device(labels)
+        loss = F.cross_entropy(logits, labels)
+        if not skips:  # before anything is read or exchanged, so that a GPU has its work ahead
             self.runner.backward(self.scaler.scale(loss / self.recipe.accumulate))
-        value, count, scores = loss.item(), len(labels), Scores([], labels, logits.numpy())
-        good = bool(np.isfinite(value))
-        mine = Sums(value * count, count, scores.hits(1).sum(), scores.hits(5).sum()) if good else Sums(left_out=1)
-        *sums, asked_to_stop = collectives.total([*mine, len(self.signals)])
-        sums = Sums(*sums)
-        if sums.left_out == 0:
-            if self.recipe.skip_nonfinite:
-                self.runner.backward(self.scaler.scale(loss / self.recipe.accumulate))
-            return sums, asked_to_stop
-        names = ", ".join(self.data.train.feeder.names[i] for i in collectives.gather(indices[: 0 if good else None]))
-        place = f"epoch {self.epoch + 1}, batch {self.progress.step + 1}: loss is not finite; samples {names}"
-        if not self.recipe.skip_nonfinite:
-            raise UserError(
-                f"{place}; the last good checkpoint is {self.output.folder / 'last.pdparams'}; lower the learning rate, look at "
-                "these samples, or leave such batches out (--skip_nonfinite true)"
-            )
-        get_logger().info(f"Left out: {place}")
-        for tensor, value in before:
-            paddle.assign(value, tensor)
-        return Sums(left_out=1.0), asked_to_stop
+        asked = len(self.signals), 0 < 60 * self.output.checkpoint_minutes < time.time() - self.saved
+        self.sent.append((send_figures(loss, logits, labels, *asked), loss.detach(), indices))
+        if skips and self.count():
+            self.runner.backward(self.scaler.scale(loss / self.recipe.accumulate))
+        elif skips:
+            for tensor, value in before:
+                paddle.assign(value, tensor)
+
+    def count(self, late=0):
+        """Read the figures of batches and count them, all but the `late` newest; returns whether the last loss is finite.
+
+        Raises UserError where one is not, unless such batches are left out.
+        """
+        good = True
+        while len(self.sent) > late:
+            read, loss, indices = self.sent.popleft()
+            *sums, stop, save = read()
+            self.asked += stop, save
+            good = not sums[-1]
+            if not good:
+                mine = indices[: 0 if np.isfinite(loss.item()) else None]
+                names = ", ".join(self.data.train.feeder.names[i] for i in collectives.gather(mine))
+                place = f"epoch {self.epoch + 1}, batch {self.progress.step + 1}: loss is not finite; samples {names}"
+                if not self.recipe.skip_nonfinite:
+                    raise UserError(
+                        f"{place}; the last good checkpoint is {self.output.folder / 'last.pdparams'}; lower the learning rate, "
+                        "look at these samples, or leave such batches out (--skip_nonfinite true)"
+                    )
+                get_logger().info(f"Left out: {place}")
+            self.progress.count(Sums(*sums) if good else Sums(left_out=1.0))
+            self.progress.seconds = time.time() - self.run_start
+        return good
 
     def update(self):
         """One optimizer step, where its batches gave gradients, and one step of the schedule."""

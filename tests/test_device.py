@@ -3,7 +3,9 @@
 import os
 import subprocess
 import sys
+from collections import deque
 
+import numpy as np
 import paddle
 import pytest
 
@@ -39,7 +41,11 @@ print(device.choose_device([int(gpu) for gpu in sys.argv[1:]]), "cores", __impor
 """
 
 
-@pytest.mark.parametrize("visible, asked, given", [("2,3", [0, 1], "01"), ("2, 3,5", [2, 1], "12"), (None, [1, 3], "13")], ids=str)
+@pytest.mark.parametrize(
+    "visible, asked, given",
+    [("2, 3,5", [2, 1], "12"), *(pytest.param(*row, marks=pytest.mark.full) for row in (("2,3", [0, 1], "01"), (None, [1, 3], "13")))],
+    ids=str,
+)
 def test_gpus_are_places_among_the_visible_ones_whatever_paddles_launcher_calls_them(gpus, tmp_path, visible, asked, given):
     gpus(4, **{"CUDA_VISIBLE_DEVICES": visible} if visible else {})
     options = device.launcher_options(asked)
@@ -97,3 +103,17 @@ def test_an_exported_program_runs_on_the_gpu_that_is_asked_for(monkeypatch, tmp_
     assert asked[0][1] == 1
     with pytest.raises(UserError, match="--gpu_id 2: this machine has GPUs 0 to 1"):
         PaddleEngine(tmp_path / "p.json", "gpu", gpu_id=2)
+
+
+def test_what_goes_to_a_gpu_goes_by_pinned_memory_without_waiting_and_stays_there_for_two_steps(monkeypatch):
+    class Pinned:
+        def cuda(self, blocking):
+            return "on the GPU", blocking
+
+    placed = []
+    monkeypatch.setattr(device, "on_gpu", lambda: True)
+    monkeypatch.setattr(device, "_pinned", deque(maxlen=device._pinned.maxlen))
+    monkeypatch.setattr(paddle, "CUDAPinnedPlace", lambda: "pinned memory")
+    monkeypatch.setattr(paddle, "to_tensor", lambda array, place: placed.append(place) or Pinned())
+    assert [device.to_device(np.zeros(3)) for _ in range(6)] == 6 * [("on the GPU", False)]
+    assert placed == 6 * ["pinned memory"] and len(device._pinned) == 4  # features and labels

@@ -199,15 +199,25 @@ class Doubled(EfficientGCN):
         return 2 * logits, feature_map
 
 
-@pytest.mark.parametrize("own", [paddle.nn.BatchNorm1D, lambda channels: paddle.nn.Dropout(0.5), "forward"], ids=["batch norm", "dropout", "forward"])
+class Dropped(EfficientGCN):
+    def forward(self, x):
+        logits, feature_map = super().forward(F.dropout(x, 0.5, training=self.training))
+        return logits, feature_map
+
+
+LAYERS = {"batch norm": paddle.nn.BatchNorm1D, "dropout": lambda channels: paddle.nn.Dropout(0.5)}
+NETWORKS = {"forward": Doubled, "functional dropout": Dropped}
+
+
+@pytest.mark.parametrize("own", [*LAYERS, *NETWORKS])
 def test_a_layer_of_a_user_s_own_that_groups_would_compute_wrongly_runs_whole_and_is_named(small_network, own, capsys):
     set_up_logging()
     model = small_network()
-    if own == "forward":
-        model.__class__ = Doubled
+    if own in NETWORKS:
+        model.__class__ = NETWORKS[own]
     else:
         attention = next(layer for layer in model.sublayers() if isinstance(layer, AttentionLayer))
-        attention.att = Squeeze(attention.bn._num_features, own)
+        attention.att = Squeeze(attention.bn._num_features, LAYERS[own])
     model.train()
     shape = (4, model.num_branches, model.input_branches[0].init_bn._num_features, 8, model.num_joints, model.num_bodies)
     x, found = np.random.default_rng(0).standard_normal(shape, "float32"), []
@@ -215,20 +225,7 @@ def test_a_layer_of_a_user_s_own_that_groups_would_compute_wrongly_runs_whole_an
         paddle.seed(5)
         found.append(runner(x).numpy())
     np.testing.assert_array_equal(*found)
-    assert ("Doubled.forward" if own == "forward" else ".own") + ("" if own == "forward" else " (") in capsys.readouterr().out
-
-
-def test_a_batch_goes_to_a_gpu_by_pinned_memory_without_waiting(monkeypatch):
-    class Pinned:
-        def cuda(self, blocking):
-            return "on the GPU", blocking
-
-    runner, placed = Runner(network()), []
-    monkeypatch.setattr(runners, "on_gpu", lambda: True)
-    monkeypatch.setattr(paddle, "CUDAPinnedPlace", lambda: "pinned memory")
-    monkeypatch.setattr(paddle, "to_tensor", lambda array, place: placed.append(place) or Pinned())
-    assert [runner.to_device(np.zeros(3)) for _ in range(3)] == 3 * [("on the GPU", False)]
-    assert placed == 3 * ["pinned memory"] and len(runner.pinned) == 2
+    assert (f"{NETWORKS[own].__name__}.forward" if own in NETWORKS else ".own (") in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("shortest", "groups"), [(T, 2), (T - 30, 8)])

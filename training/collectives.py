@@ -6,7 +6,6 @@ import threading
 from contextlib import contextmanager
 
 import numpy as np
-import paddle
 import paddle.distributed as dist
 from paddle.distributed.fleet.utils.hybrid_parallel_util import fused_allreduce_gradients
 
@@ -53,14 +52,12 @@ def gather(array):
     return np.concatenate(parts)
 
 
-def total(numbers):
-    """Sums of a list of numbers over all ranks, the same list on each of them."""
-    if dist.get_world_size() == 1:
-        return [float(number) for number in numbers]
-    sums = paddle.to_tensor(np.array(numbers, "float64"))
-    with together():
-        dist.all_reduce(sums)
-    return sums.tolist()
+def add_up(tensor):
+    """The tensor, now the sum over all ranks."""
+    if dist.get_world_size() > 1:
+        with together():
+            dist.all_reduce(tensor)
+    return tensor
 
 
 def average_gradients(parameters):

@@ -1,12 +1,16 @@
 """The device that a process computes on."""
 
 import os
+from collections import deque
 
 import paddle
 from paddle.distributed import get_world_size
 
 from utils.errors import UserError
 from utils.log import get_logger
+
+# What goes to a GPU stays in pinned memory until it is there: features and labels of two steps, see StepFigures.late
+_pinned = deque(maxlen=4)
 
 
 def gpu_count():
@@ -55,3 +59,11 @@ def choose_device(gpus):
     if not given:
         check(gpus)
     return paddle.set_device(f"gpu:{given or gpus[0]}")
+
+
+def to_device(array):
+    """The array as a tensor; to a GPU it goes by pinned memory, so that nothing waits for what the GPU still computes."""
+    if not on_gpu():
+        return paddle.to_tensor(array)
+    _pinned.append(paddle.to_tensor(array, place=paddle.CUDAPinnedPlace()))
+    return _pinned[-1].cuda(blocking=False)

@@ -91,7 +91,7 @@ def whole_statistics(groups):
     """(mean (C,), variance (C,), count) of what all moments() of all `groups` describe."""
     counts, means, variances = zip(*itertools.chain(*groups), strict=True)
     means, variances, total = paddle.stack(means), paddle.stack(variances), sum(counts)
-    shares = paddle.to_tensor(np.array(counts)[:, None] / total, means.dtype)
+    shares = paddle.stack([paddle.full([1], count / total, means.dtype) for count in counts])  # no copy that waits for a GPU
     mean = (shares * means).sum(0)
     return mean, (shares * (variances + (means - mean).square())).sum(0), total
 

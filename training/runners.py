@@ -1,7 +1,6 @@
 """How a network is run on batches of features: whole (GPU), or in groups side by side (CPU); without frames that need no work."""
 
 import copy
-from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -12,7 +11,7 @@ from model.layers import BatchNorm
 from model.nets import EfficientGCN
 from utils.log import get_logger
 
-from .device import on_gpu
+from .device import to_device
 from .group_norm import Exchange, GroupBatchNorm
 
 # Each group has its own Python work to do, and of Python one thread runs at a time. Measured at 32, 72 and 288 frames, 2 threads:
@@ -31,7 +30,7 @@ class Runner:
     """
 
     def __init__(self, model, all_frames=False):
-        self.model, self.step, self.pinned = model, FRAMES_STEP, deque(maxlen=2)
+        self.model, self.step = model, FRAMES_STEP
         synchronised = any(isinstance(layer, nn.SyncBatchNorm) for layer in model.sublayers())  # it knows no weights
         self.all_frames = all_frames or synchronised
 
@@ -40,16 +39,9 @@ class Runner:
         computed = self.model.frames.needed(T if self.all_frames else ends(features).max(), T, self.step)
         prepare(self.model, self.model, Exchange([1]), 0, computed, T)
         try:
-            return self.model(self.to_device(np.ascontiguousarray(features[:, :, :, :computed])))[0]
+            return self.model(to_device(np.ascontiguousarray(features[:, :, :, :computed])))[0]
         finally:
             self.model.frames.leave_out(T, T)
-
-    def to_device(self, array):
-        """The array as a tensor; to a GPU it goes by pinned memory, so that nothing waits for what the GPU still computes."""
-        if not on_gpu():
-            return paddle.to_tensor(array)
-        self.pinned.append(paddle.to_tensor(array, place=paddle.CUDAPinnedPlace()))  # two are kept: each step waits for its own
-        return self.pinned[-1].cuda(blocking=False)
 
     def backward(self, loss):
         """Add the gradients of `loss`, made from the last call's logits, to those of the model's parameters."""
