@@ -9,7 +9,7 @@ from model.attentions import ATTENTIONS
 from model.layers import TEMPORAL_LAYERS, BatchNorm
 from tests.helpers.lengths import features, frames_seen
 from tests.helpers.small import in_double_precision, small
-from training import runners
+from training import group_norm, runners
 from training.group_norm import Exchange, GroupBatchNorm
 from training.runners import Runner, ThreadedRunner
 
@@ -147,3 +147,16 @@ def test_a_frame_that_stands_for_others_counts_for_them_in_batch_norm():
     np.testing.assert_allclose(y, expected, atol=1e-5)
     np.testing.assert_allclose(layer._mean.numpy(), 0.1 * mean, atol=1e-6)
     np.testing.assert_allclose(layer._variance.numpy(), 0.9 + 0.1 * variance, atol=1e-6)
+
+
+def test_on_a_gpu_only_features_come_from_the_host_and_a_batch_norm_takes_all_rows_at_once(monkeypatch):
+    copied, rows, to_tensor, moments = [], [], paddle.to_tensor, GroupBatchNorm.moments
+    monkeypatch.setattr(group_norm, "on_cpu", lambda: False)
+    monkeypatch.setattr(group_norm, "PIECE", 1)
+    monkeypatch.setattr(paddle, "to_tensor", lambda *a, **k: copied.append(a) or to_tensor(*a, **k))
+    monkeypatch.setattr(GroupBatchNorm, "moments", lambda self, x, times: rows.append(len(x)) or moments(self, x, times))
+    run, x = Runner(small(data_shape=(3, 6, T, 3, 2))), features(LENGTHS["unlike"], T)
+    run.model.train()
+    copied.clear()
+    run.backward(run(x).sum())
+    assert len(copied) == 1 and set(rows) == {x.shape[0] * x.shape[-1]}

@@ -8,9 +8,9 @@ import paddle
 import paddle.nn.functional as F
 from paddle.autograd import PyLayer
 
-from model.layers import BatchNorm, sum_exactly
+from model.layers import BatchNorm, on_cpu, sum_exactly
 
-PIECE = 800_000  # values whose mean and variance are taken at a time: they stay in the cache
+PIECE = 800_000  # values whose mean and variance are taken at a time on a CPU: they stay in the cache
 
 
 class Exchange:
@@ -69,7 +69,7 @@ class GroupBatchNorm(BatchNorm):
     @paddle.no_grad()
     def statistics(self, x, stand_in):
         """Mean and variance (C,) over all groups, and how many values each is of."""
-        times, rows = self.exchange.times[self.group], max(PIECE * len(x) // x.size, 1)
+        times, rows = self.exchange.times[self.group], max(PIECE * len(x) // x.size, 1) if on_cpu() else len(x)
         pieces = [self.moments(x[row : row + rows], times) for row in range(0, len(x), rows)]
         if stand_in:
             frame, left_out = stand_in
