@@ -9,7 +9,7 @@ from paddle.distributed import get_world_size
 from utils.errors import UserError
 from utils.log import get_logger
 
-# What goes to a GPU stays in pinned memory until it is there: features and labels of two steps, see StepFigures.late
+# What goes to a GPU stays in pinned memory until it is there: features and labels of two steps (Trainer.late)
 _pinned = deque(maxlen=4)
 
 
