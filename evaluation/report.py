@@ -70,18 +70,16 @@ def describe_sample(sample):
     motion[~sample.seen] = MISSING
     maps = []
     for title, values in sample.maps.items():
-        frames = np.arange(len(values)) * len(sample.seen) // len(values)
-        body = np.broadcast_to(sample.seen.any(2)[frames][..., None], values.shape)  # bodies that are there
-        low, high = (float(edge(values[body])) for edge in (np.min, np.max)) if body.any() else (0.0, 0.0)
-        scaled = np.clip((values - low) / (high - low) if high > low else np.zeros(values.shape), 0, 1)
-        scaled = np.rint(scaled * 99).astype(int).ravel().tolist()
-        maps.append({"title": title, "frames": len(values), "low": low, "high": high, "values": scaled})
+        low, high, even = sample.limits(values)
+        scaled = np.rint(np.clip((values - low) / (high - low), 0, 1) * 99).astype(int).ravel().tolist()
+        maps.append({"title": title, "frames": len(values), "low": low, "high": high, "even": even, "values": scaled})
     best = np.argsort(-sample.probabilities, kind="stable")[:5].tolist()
     return {
         "name": sample.name,
         "label": sample.label,
         "top": [[number, float(sample.probabilities[number])] for number in best],
         "shape": sample.seen.shape,
+        "peak": sample.peak,
         "motion": np.diff(motion, axis=0, prepend=0).ravel().tolist(),
         "maps": maps,
     }
@@ -115,6 +113,7 @@ def gather(scores, samples, *, title, classes, graph, run, about):
         "curves_note": note,
         "joints": list(graph.joint_names) or [f"joint {v + 1}" for v in range(graph.num_joints)],
         "bones": graph.bones,
+        "parts": list(graph.parts.items()),
         "samples": [describe_sample(sample) for sample in samples],
     }
 
@@ -130,10 +129,10 @@ def write_page(path, data):
         from plotly.offline import get_plotlyjs
     except ImportError as error:
         raise UserError(f"the report needs the package plotly ({error}); pip install '.[report]'") from error
-    parts = {name: (ASSETS / name).read_text(encoding="utf-8") for name in ("page.css", "charts.js", "player.js")}
+    parts = {path.name: path.read_text(encoding="utf-8") for path in ASSETS.iterdir()}
+    page = parts.pop("page.html")
     parts |= {"title": html.escape(data["title"]), "plotly": packed(get_plotlyjs())}
     parts["data"] = packed(json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False))
-    page = (ASSETS / "page.html").read_text(encoding="utf-8")
     for name, text in parts.items():
         page = page.replace(f"<!--{name}-->", text)
     with replacing(path) as temporary:

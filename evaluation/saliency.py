@@ -10,6 +10,8 @@ from model.attentions import AttentionLayer
 
 from .scores import softmax
 
+EVEN = 0.1  # of its largest value: a map that varies less is nearly even
+
 
 @dataclass
 class SampleSaliency:
@@ -26,6 +28,24 @@ class SampleSaliency:
     motion: np.ndarray
     seen: np.ndarray
     maps: dict
+
+    def bodies(self, frames):
+        """(T', M) bool: which bodies are there in the `frames` T' of a map."""
+        return self.seen.any(2)[np.arange(frames) * len(self.seen) // frames]
+
+    def limits(self, values):
+        """(least, largest value for colours, whether a map is nearly even); they are a tenth of the largest apart, or more."""
+        there = values[self.bodies(len(values))]
+        low, high = (float(there.min()), float(there.max())) if there.size else (0.0, 0.0)
+        apart = max(high - low, EVEN * abs(high)) or 1.0
+        return (low + high - apart) / 2, (low + high + apart) / 2, high - low < apart
+
+    @property
+    def peak(self):
+        """The frame of the highest class activation of the predicted class."""
+        values = next(iter(self.maps.values()))
+        best = (values.sum(2) * self.bodies(len(values))).sum(1).argmax()
+        return int((best + 0.5) * len(self.seen) / len(values))
 
 
 @contextmanager

@@ -1,182 +1,143 @@
 "use strict";
-/** The moving skeleton with its list of samples, strip over time and five best classes; returns {draw}. */
-function startPlayer(data) {
-  const RATE = 30, MISSING = 9999, stage = $("stage"), strip = $("strip");
-  const samples = data.samples.map(sample => { // coordinates from their differences
-    const [T, M, V] = sample.shape, size = M * V * 3, motion = Int16Array.from(sample.motion);
-    for (let i = size; i < motion.length; i++) motion[i] += motion[i - size];
-    let floor = 0;
-    for (let i = 0; i < motion.length; i += 3) if (motion[i] !== MISSING) floor = Math.min(floor, motion[i + 1]);
-    const bodies = [...Array(M).keys()].filter(m => { for (let i = 0; i < motion.length; i += 3) if (Math.floor(i / 3 / V) % M === m && motion[i] !== MISSING) return true; return false; });
-    return { ...sample, T, M, V, motion, floor, bodies };
-  });
-  let sample = samples[0], map = null, time = 0, yaw = 0, pitch = .12, last = null, ramp = [], dragging = null;
-  const frame = () => Math.min(Math.floor(time), sample.T - 1);
+/**
+ * Skeletons in motion on a canvas, in perspective; dragging and arrow keys turn them. Needs no other script.
+ *
+ *   const player = createPlayer(canvas, { onframe(frame) {}, onplay(playing) {} });
+ *   player.load({ motion, shape: [T, M, V], bones: [[0, 1], ...], heat: (t, m, v) => .5, start: 0 });
+ *   player.play(); player.pause(); player.seek(12); player.speed = .5; player.theme();
+ *
+ * motion: T*M*V*3 numbers, frame by frame, x to the viewer's right, y up, z away, in any unit; NaN where a joint is missing.
+ * heat: 0 to 1, the colour and size of a joint; null for none. start: the frame that is shown first, and after playing once.
+ * Colours are the page's properties --low, --mid, --high (joints), --muted, --second (bones of the first body and of the
+ * others), --line (floor) and --bg (outlines); `theme` reads them again.
+ */
+function createPlayer(canvas, { rate = 30, onframe = () => {}, onplay = () => {} } = {}) {
+  const TURN = Math.PI / 6, TILT = .12, STEEPEST = 1.5, DISTANCE = 3.5, MARGIN = 14, STEPS = 100; // distance: in radii of what moves
+  let T = 1, M = 0, V = 0, motion = [], bones = [], heat = null, start = 0, bodies = [], centre = [0, 0, 0], radius = 1, floor = 0, flat = false;
+  let time = 0, last = null, left = 0, yaw = TURN, pitch = TILT, held = null, points = [], ramp = [], colour = {};
+  const context = canvas.getContext("2d"), inside = (x, low, high) => Math.min(Math.max(x, low), high);
 
-  const rgb = hex => [1, 3, 5].map(i => parseInt(hex.slice(i, i + 2), 16));
-  function readTheme() {
-    const stops = ["low", "mid", "high"].map(name => rgb(css(name)));
-    ramp = [...Array(100).keys()].map(i => { const x = i / 99 * 2, k = Math.min(Math.floor(x), 1); return `rgb(${stops[k].map((c, j) => Math.round(c + (stops[k + 1][j] - c) * (x - k)))})`; });
+  /** Set what moves, and show its frame `start` turned by 30 degrees (from the front where it is flat). */
+  function load(given) {
+    ({ motion, bones, heat = null, start = 0, shape: [T, M, V] } = given);
+    const low = [1, 1, 1].map(() => Infinity), high = low.map(x => -x), there = new Set();
+    for (let i = 0; i < motion.length; i += 3) if (!Number.isNaN(motion[i])) {
+      there.add(Math.floor(i / 3 / V) % M);
+      for (let axis = 0; axis < 3; axis++) { low[axis] = Math.min(low[axis], motion[i + axis]); high[axis] = Math.max(high[axis], motion[i + axis]); }
+    }
+    bodies = [...there].sort();
+    centre = low.map((x, axis) => there.size ? (x + high[axis]) / 2 : 0);
+    radius = 1e-6;
+    for (let i = 0; i < motion.length; i += 3) if (!Number.isNaN(motion[i])) radius = Math.max(radius, Math.hypot(...centre.map((x, axis) => motion[i + axis] - x)));
+    floor = (low[1] - centre[1]) / radius;
+    flat = !(high[2] > low[2]);
+    pause();
+    time = start;
+    front(flat ? 0 : TURN);
   }
-  /** 0 to 99: the chosen map at a frame, a body and a joint. */
-  const value = (t, m, v) => map ? map.values[(Math.floor(t * map.frames / sample.T) * sample.M + m) * sample.V + v] : 40;
 
-  function canvas(element) {
-    const ratio = devicePixelRatio || 1, width = element.clientWidth, height = element.clientHeight;
-    if (element.width !== Math.round(width * ratio)) element.width = Math.round(width * ratio);
-    if (element.height !== Math.round(height * ratio)) element.height = Math.round(height * ratio);
-    const context = element.getContext("2d");
+  /** [x, y, pixels of a radius, depth in radii] on the canvas; the sphere of all joints fits whatever the angle. */
+  function project(x, y, z, width, height) {
+    const a = x * Math.cos(yaw) + z * Math.sin(yaw), b = z * Math.cos(yaw) - x * Math.sin(yaw);
+    const up = y * Math.cos(pitch) + b * Math.sin(pitch), far = b * Math.cos(pitch) - y * Math.sin(pitch);
+    const pixels = (Math.min(width, height) / 2 - MARGIN) * Math.sqrt(DISTANCE ** 2 - 1) / (DISTANCE + far);
+    return [width / 2 + a * pixels, height / 2 - up * pixels, pixels, far];
+  }
+
+  function draw() {
+    const ratio = devicePixelRatio || 1, width = canvas.clientWidth, height = canvas.clientHeight, t = frame(), shapes = [];
+    if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) [canvas.width, canvas.height] = [Math.round(width * ratio), Math.round(height * ratio)];
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.clearRect(0, 0, width, height);
-    return [context, width, height];
-  }
-
-  /** [x, y, scale, depth] on the stage of a point in thousandths, seen from where the mouse turned to. */
-  function project(x, y, z, width, height) {
-    const a = x * Math.cos(yaw) + z * Math.sin(yaw), b = z * Math.cos(yaw) - x * Math.sin(yaw), up = y * Math.cos(pitch) + b * Math.sin(pitch), far = b * Math.cos(pitch) - y * Math.sin(pitch);
-    const scale = 4200 / (4200 + far) * Math.min(width, height) / 2300;
-    return [width / 2 + a * scale, height / 2 - up * scale, scale, far];
-  }
-
-  let points = []; // on the stage: [x, y, body, joint], for the mouse
-  function drawStage() {
-    const [context, width, height] = canvas(stage), t = frame(), { M, V, motion } = sample, shapes = [];
-    context.strokeStyle = css("line");
-    context.lineWidth = 1;
-    for (let i = -4; i <= 4; i++) for (const [from, to] of [[[i * 250, -1000], [i * 250, 1000]], [[-1000, i * 250], [1000, i * 250]]]) {
-      context.beginPath();
-      context.moveTo(...project(from[0], sample.floor, from[1], width, height).slice(0, 2));
-      context.lineTo(...project(to[0], sample.floor, to[1], width, height).slice(0, 2));
-      context.stroke();
+    const line = (from, to, style, wide) => {
+      context.strokeStyle = style; context.lineWidth = wide; context.lineCap = "round";
+      context.beginPath(); context.moveTo(from[0], from[1]); context.lineTo(to[0], to[1]); context.stroke();
+    };
+    if (Number.isFinite(floor)) for (let i = -1; i <= 1; i += .25) {
+      line(project(i, floor, -1, width, height), project(i, floor, 1, width, height), colour.line, 1);
+      line(project(-1, floor, i, width, height), project(1, floor, i, width, height), colour.line, 1);
     }
     points = [];
-    for (const m of sample.bodies) {
-      const at = [...Array(V).keys()].map(v => { const i = ((t * M + m) * V + v) * 3; return motion[i] === MISSING ? null : project(motion[i], motion[i + 1], motion[i + 2], width, height); });
-      for (const [a, b] of data.bones) if (at[a] && at[b]) shapes.push({ far: (at[a][3] + at[b][3]) / 2, draw() {
-        context.strokeStyle = m === sample.bodies[0] ? css("muted") : css("second");
-        context.lineWidth = 3.2;
-        context.beginPath(); context.moveTo(at[a][0], at[a][1]); context.lineTo(at[b][0], at[b][1]); context.stroke();
-      } });
-      at.forEach((p, v) => { if (!p) return; points.push([p[0], p[1], m, v]); shapes.push({ far: p[3] - 15, draw() {
-        const x = value(t, m, v);
-        context.beginPath(); context.arc(p[0], p[1], (4 + x * .06) * Math.min(Math.max(p[2] * 5.4, .7), 1.5), 0, 7);
-        context.fillStyle = ramp[x]; context.fill();
-        context.lineWidth = 1; context.strokeStyle = css("panel"); context.stroke();
-      } }); });
+    const size = inside(Math.min(width, height) / 460, .7, 1.5);
+    for (const m of bodies) {
+      const at = [...Array(V).keys()].map(v => {
+        const i = ((t * M + m) * V + v) * 3;
+        return Number.isNaN(motion[i]) ? null : project(...centre.map((x, axis) => (motion[i + axis] - x) / radius), width, height);
+      });
+      for (const [a, b] of bones) if (at[a] && at[b]) shapes.push([(at[a][3] + at[b][3]) / 2, () => line(at[a], at[b], m === bodies[0] ? colour.muted : colour.second, 3.2 * size)]);
+      at.forEach((p, v) => {
+        if (!p) return;
+        const x = heat ? heat(t, m, v) : .4;
+        points.push([p[0], p[1], m, v]);
+        shapes.push([p[3] - .02, () => {
+          context.beginPath(); context.arc(p[0], p[1], (3.5 + 6 * x) * size, 0, 7);
+          context.fillStyle = heatColour(x); context.fill();
+          context.lineWidth = 1; context.strokeStyle = colour.bg; context.stroke();
+        }]);
+      });
     }
-    context.lineCap = "round";
-    shapes.sort((a, b) => b.far - a.far).forEach(shape => shape.draw());
-    if (!points.length) { context.fillStyle = css("muted"); context.font = "14px system-ui, sans-serif"; context.textAlign = "center"; context.fillText("nobody in this frame", width / 2, height / 2); }
-    stage.dataset.frame = t;
-    stage.setAttribute("aria-label", `Skeleton of ${sample.name}, frame ${t + 1} of ${sample.T}`);
-    $("frame").textContent = `frame ${t + 1} of ${sample.T}`;
-    $("scrub").value = t;
+    shapes.sort((a, b) => b[0] - a[0]).forEach(shape => shape[1]());
+    if (!points.length) { context.fillStyle = colour.muted; context.font = "14px system-ui, sans-serif"; context.textAlign = "center"; context.fillText("nobody in this frame", width / 2, height / 2); }
+    onframe(t);
   }
 
-  function drawStrip() {
-    const [context, width, height] = canvas(strip), { V, T, bodies } = sample, gap = 4;
-    const band = (height - gap * (bodies.length - 1)) / Math.max(bodies.length, 1), columns = map ? map.frames : 1;
-    bodies.forEach((m, place) => { for (let c = 0; c < columns; c++) for (let v = 0; v < V; v++) {
-      context.fillStyle = ramp[value(c * T / columns, m, v)];
-      context.fillRect(c * width / columns, place * (band + gap) + v * band / V, width / columns + .5, band / V + .5);
-    } });
-    context.fillStyle = css("text");
-    context.fillRect((frame() + .5) / T * width - 1, 0, 2, height);
+  /** The colour of a value from 0 to 1. */
+  const heatColour = x => ramp[Math.round(inside(x, 0, 1) * (STEPS - 1))];
+  function theme() {
+    const style = getComputedStyle(canvas);
+    for (const name of ["low", "mid", "high", "muted", "second", "line", "bg"]) colour[name] = style.getPropertyValue(`--${name}`).trim();
+    const stops = [colour.low, colour.mid, colour.high].map(hex => [1, 3, 5].map(i => parseInt(hex.slice(i, i + 2), 16)));
+    ramp = [...Array(STEPS).keys()].map(i => {
+      const x = i / (STEPS - 1) * 2, k = Math.min(Math.floor(x), 1);
+      return `rgb(${stops[k].map((c, j) => Math.round(c + (stops[k + 1][j] - c) * (x - k)))})`;
+    });
+    draw();
   }
-  const show = () => { drawStage(); drawStrip(); };
 
-  function seek(t) { time = Math.min(Math.max(t, 0), sample.T - 1); show(); }
+  const frame = () => Math.min(Math.floor(time), T - 1);
+  function seek(t) { time = inside(t, 0, T - 1); draw(); }
+  function turn(x, y) { yaw += x; pitch = inside(pitch + y, -STEEPEST, STEEPEST); draw(); }
+  function front(angle = 0) { yaw = angle; pitch = TILT; draw(); }
   function tick(now) {
     if (last === null) return;
-    time = (time + Math.min(now - last, 100) / 1000 * RATE * Number($("speed").value)) % sample.T;
+    const step = Math.min(now - last, 100) / 1000 * rate * player.speed;
     last = now;
-    show();
+    left -= step;
+    if (left <= 0) { pause(); return seek(start); }
+    time = (time + step) % T;
+    draw();
     requestAnimationFrame(tick);
   }
-  function play(on) {
-    last = on ? performance.now() : null;
-    $("play").textContent = on ? "Pause" : "Play";
-    $("play").setAttribute("aria-pressed", on);
-    if (on) requestAnimationFrame(tick);
+  function pause() { last = null; onplay(false); }
+  /** Play on and on, or once around, which ends at `start`. */
+  function play(once = false) {
+    if (once) time = start;
+    left = once ? T : Infinity;
+    last = performance.now();
+    onplay(true);
+    requestAnimationFrame(tick);
+  }
+  /** [body, joint] drawn nearest to a point of the window, or null. */
+  function nearest(x, y) {
+    const box = canvas.getBoundingClientRect(), near = points.map(p => [Math.hypot(p[0] - x + box.left, p[1] - y + box.top), p]).sort((a, b) => a[0] - b[0])[0];
+    return near && near[0] < 20 ? near[1].slice(2) : null;
   }
 
-  function chooseMap(number) {
-    map = sample.maps[number] || null;
-    $("low").textContent = map ? map.low.toPrecision(2) : "";
-    $("high").textContent = map ? map.high.toPrecision(2) : "";
-    document.querySelector(".legend").hidden = !map;
-    show();
-  }
-  function choose(number) {
-    sample = samples[number];
-    [...$("list").children].forEach((button, i) => button.setAttribute("aria-current", i === number));
-    $("scrub").max = sample.T - 1;
-    $("sample-name").textContent = sample.name.replace(/\.skeleton$/, "");
-    const good = sample.top[0][0] === sample.label;
-    $("verdict").replaceChildren(element("span", good ? "✓ right: " : "✗ wrong: ", good ? "right" : "wrong"), good ? action(data, sample.label) : `it is ${action(data, sample.label)}`);
-    $("top").replaceChildren(...sample.top.map(([k, p]) => {
-      const fill = element("i"), row = element("div", "", k === sample.label ? "guess true" : "guess", element("span", "", "", element("b", action(data, k)), element("em", percent(p))), element("div", "", "", fill));
-      fill.style.width = `${100 * p}%`;
-      row.setAttribute("role", "listitem");
-      return row;
-    }));
-    const flat = sample.maps.filter(m => m.title.startsWith("attention") && m.low === m.high).length;
-    $("note").textContent = !sample.maps.some(m => m.title.startsWith("attention")) ? "This network has no attention (att_type none); class activation shows what spoke for a class."
-      : flat ? "This kind of attention weighs channels, not joints or frames: its maps are even." : "Class activation: what spoke for the class, joint by joint. Attention: how strongly the network let each joint and frame pass.";
-    const before = $("colour").selectedIndex;
-    $("colour").replaceChildren(...sample.maps.map(m => element("option", m.title)), element("option", "bodies only"));
-    $("colour").selectedIndex = Math.min(Math.max(before, 0), sample.maps.length);
-    time = 0;
-    chooseMap($("colour").selectedIndex);
-  }
-  const current = () => samples.indexOf(sample);
-
-  samples.forEach((s, i) => {
-    const good = s.top[0][0] === s.label, button = element("button", "", "", element("span", `${good ? "✓" : "✗"} ${data.classes[s.label]}`, good ? "right" : "wrong"), element("small", good ? `${percent(s.top[0][1], 0)} sure` : `taken for ${data.classes[s.top[0][0]]}`));
-    button.type = "button";
-    button.onclick = () => choose(i);
-    $("list").append(button);
+  canvas.addEventListener("pointerdown", event => { held = [event.clientX, event.clientY]; canvas.setPointerCapture(event.pointerId); });
+  for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => { held = null; });
+  canvas.addEventListener("pointermove", event => {
+    if (!held) return;
+    turn((event.clientX - held[0]) * .01, event.pointerType === "touch" ? 0 : (event.clientY - held[1]) * .01); // a finger moves the page up and down
+    held = [event.clientX, event.clientY];
   });
-  document.addEventListener("click", event => { const link = event.target.closest("[data-sample]"); if (link) choose(Number(link.dataset.sample)); });
-  $("play").onclick = () => play(last === null);
-  $("scrub").oninput = () => { play(false); seek(Number($("scrub").value)); };
-  $("reset").onclick = () => { yaw = 0; pitch = .12; show(); };
-  $("colour").onchange = () => chooseMap($("colour").selectedIndex);
-  document.querySelector(".player").addEventListener("keydown", event => {
-    const turn = { ArrowLeft: [-.1, 0], ArrowRight: [.1, 0], ArrowUp: [0, .1], ArrowDown: [0, -.1] }[event.key];
-    const step = { ",": -1, ".": 1 }[event.key], other = { "[": -1, "]": 1 }[event.key];
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (turn && event.target === stage) { yaw += turn[0]; pitch = Math.min(Math.max(pitch + turn[1], -1.5), 1.5); show(); }
-    else if (event.key === " " && event.target === stage) play(last === null);
-    else if (step) { play(false); seek(frame() + step); }
-    else if (other) choose((current() + other + samples.length) % samples.length);
-    else return;
+  canvas.addEventListener("keydown", event => {
+    const by = { ArrowLeft: [-.1, 0], ArrowRight: [.1, 0], ArrowUp: [0, .1], ArrowDown: [0, -.1] }[event.key];
+    if (!by || event.ctrlKey || event.metaKey || event.altKey) return;
+    turn(...by);
     event.preventDefault();
   });
-  stage.onpointerdown = event => { dragging = [event.clientX, event.clientY]; stage.setPointerCapture(event.pointerId); };
-  stage.onpointerup = stage.onpointercancel = () => { dragging = null; };
-  stage.onpointermove = event => {
-    if (dragging) {
-      yaw += (event.clientX - dragging[0]) * .01;
-      pitch = Math.min(Math.max(pitch + (event.clientY - dragging[1]) * .01, -1.5), 1.5);
-      dragging = [event.clientX, event.clientY];
-      return show();
-    }
-    const box = stage.getBoundingClientRect(), near = points.map(p => [Math.hypot(p[0] - event.clientX + box.left, p[1] - event.clientY + box.top), p]).sort((a, b) => a[0] - b[0])[0];
-    stage.title = near && near[0] < 16 ? say(frame(), near[1][2], near[1][3]) : "";
-  };
-  /** Name of a joint, with what the chosen map says of it. */
-  const say = (t, m, v) => `${data.joints[v]}${sample.bodies.length > 1 ? `, body ${m + 1}` : ""}${map ? `: ${(map.low + value(t, m, v) / 99 * (map.high - map.low)).toPrecision(2)}` : ""}`;
-  const onStrip = event => {
-    const box = strip.getBoundingClientRect(), t = Math.min(Math.max(Math.floor((event.clientX - box.left) / box.width * sample.T), 0), sample.T - 1);
-    const y = (event.clientY - box.top) / box.height * sample.bodies.length, m = sample.bodies[Math.floor(y)];
-    if (m !== undefined) strip.title = say(t, m, Math.min(Math.floor(y % 1 * sample.V), sample.V - 1));
-    return t;
-  };
-  strip.onpointermove = event => { const t = onStrip(event); if (event.buttons) seek(t); };
-  strip.onpointerdown = event => { play(false); seek(onStrip(event)); };
-  new ResizeObserver(show).observe(stage);
-  readTheme();
-  choose(0);
-  return { draw() { readTheme(); show(); } };
+  new ResizeObserver(draw).observe(canvas);
+  const player = { speed: 1, load, theme, seek, turn, front, play, pause, nearest, heatColour, get frame() { return frame(); }, get bodies() { return bodies; }, get playing() { return last !== null; } };
+  theme();
+  return player;
 }

@@ -59,7 +59,7 @@ def opened(browser):
     pages = []
 
     def open_page(path, **context):
-        page = browser.new_context(**context).new_page()
+        page = browser.new_context(**{"reduced_motion": "reduce", **context}).new_page()  # so that nothing moves of itself
         page.said, page.fetched = [], []
         page.on("console", lambda message: page.said.append(message.text))
         page.on("pageerror", lambda error: page.said.append(str(error)))
