@@ -44,12 +44,10 @@ def choose_samples(scores, count, names=()):
 
 
 def read_curves(run):
-    """({figure: [[epochs], [values]]}, note or None) of a run folder's metrics.jsonl; figures of single steps are left out."""
+    """({figure: [[epochs], [values]]}, what is wrong or None) of a run folder's metrics.jsonl, without figures of single steps."""
     curves, path = {}, run and run / "metrics.jsonl"
-    if run is None:
-        return curves, "The checkpoint does not lie in the folder of a run, so there are no curves of its training."
     try:
-        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        lines = path.read_text(encoding="utf-8").splitlines() if run and path.is_file() else []
         for record in map(json.loads, lines):
             for key, value in record.items():
                 if "step" not in record and key != "epoch" and math.isfinite(value):
@@ -58,7 +56,7 @@ def read_curves(run):
                     values.append(value)
     except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
         return {}, f"{path.name} of the run can't be read ({error})."
-    return curves, None if curves else "The run has no finished epoch yet, so there are no curves."
+    return curves, None
 
 
 def describe_sample(sample):

@@ -72,7 +72,7 @@ function startSamples(data) {
   function chooseMap(number) {
     map = sample.maps[number] || null;
     document.querySelector(".legend").hidden = !map;
-    $("joint").textContent = "";
+    $("joint").textContent = "Point at a joint, or at its row over time, to read its value.";
     if (map) {
       $("low").textContent = plain(map.low);
       $("high").textContent = plain(map.high);
@@ -96,7 +96,7 @@ function startSamples(data) {
       return row;
     }));
     const before = $("colour").selectedIndex;
-    $("colour").replaceChildren(...sample.maps.map(m => element("option", m.title)), element("option", "bodies only"));
+    $("colour").replaceChildren(...sample.maps.map(m => element("option", m.title.replace("class activation, ", ""))), element("option", "bodies only"));
     $("colour").selectedIndex = Math.min(Math.max(before, 0), sample.maps.length);
     map = null;
     player.load({ motion: sample.motion, shape: sample.shape, bones: data.bones, heat, start: sample.peak });

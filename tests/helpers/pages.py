@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dataset.graph import NTU, Graph
-from evaluation.report import gather
+from evaluation.report import ASSETS, gather
 from evaluation.saliency import SampleSaliency
 from evaluation.scores import Scores
 
@@ -39,6 +39,16 @@ def make_look(scores, index, *, joints=25, bodies=2, frames=40, attention=True, 
 def make_data(scores, looks, classes, graph=NTU, run=None):
     about = {"network": "EfficientGCN-B0", "data set": "made up"}
     return gather(scores, looks, title="EfficientGCN-B0 on a data set", classes=classes, graph=graph, run=run, about=about)
+
+
+@pytest.fixture
+def bare_player(browser):
+    """A page that holds player.js, its palette and a canvas of 300 by 200 pixels, nothing else."""
+    palette, script = ((ASSETS / name).read_text() for name in ("palette.css", "player.js"))
+    page = browser.new_page()
+    page.set_content(f"<style>{palette}canvas {{ width: 300px; height: 200px; }}</style><canvas></canvas><script>{script}</script>")
+    yield page
+    page.close()
 
 
 @pytest.fixture(scope="module")
