@@ -11,19 +11,25 @@ from utils.errors import UserError
 from utils.files import replacing
 from utils.log import get_logger
 
+from .report import ASSETS
+
 try:
     from matplotlib import font_manager, ft2font, style
     from matplotlib.animation import FFMpegWriter, PillowWriter
     from matplotlib.collections import LineCollection
-    from matplotlib.colors import PowerNorm
+    from matplotlib.colors import LinearSegmentedColormap, PowerNorm
     from matplotlib.figure import Figure
 except ImportError as error:
     raise UserError(f"--save_figures: needs the package matplotlib ({error}); pip install '.[report]'") from error
 
-STYLE = Path(__file__).with_name("assets") / "paper.mplstyle"
+STYLE = ASSETS / "paper.mplstyle"
+LIGHT = dict(re.findall(r"--(\w+): (#\w{6})", (ASSETS / "palette.css").read_text(encoding="utf-8").split("}")[0]))
+RAMPS = ["low", "mid", "high"], ["zero", "half", "full"]
+HEAT, SHARES = (LinearSegmentedColormap.from_list("", [LIGHT[name] for name in names]) for names in RAMPS)
+TILT = 0.12  # radians, of the player's camera
 WIDTH = 7.0  # inches, both columns of a two-column page
 MOST_NAMED = 80  # classes whose names fit along a side
-BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#777777"  # Okabe and Ito, for all eyes
+MOST_PRINTED = 20  # classes whose shares fit as numbers
 FONTS = ("DejaVu Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans SC", "WenQuanYi Zen Hei", "PingFang SC", "SimHei")
 
 
@@ -33,8 +39,9 @@ def save_figures(folder, data, samples, classes, graph):
     Files of a name that is there already are replaced, once all are drawn.
     """
     fonts, readable = _fonts(classes)
-    names = classes if readable else [f"A{k + 1:03d}" for k in range(len(classes))]
+    names = [name if len(name) <= 32 else f"{name[:31]}…" for name in classes]
     if not readable:
+        names = [f"A{k + 1:03d}" for k in range(len(classes))]
         get_logger().info("No font here has all letters of the class names (fonts-noto-cjk has Chinese): pictures give numbers")
     video = shutil.which("ffmpeg")
     if not video:
@@ -46,7 +53,7 @@ def save_figures(folder, data, samples, classes, graph):
         for number, sample in enumerate(samples, start=1):
             place = f"{number:02d}_{re.sub(r'[^A-Za-z0-9_-]', '_', sample.name.removesuffix('.skeleton'))[:80]}"
             figures[f"attention_{place}"] = draw_maps(sample, names, graph, data["joints"])
-            animate(sample, graph, Path(made) / f"skeleton_{place}", video)
+            animate(sample, names, graph, Path(made) / f"skeleton_{place}", video)
         for name, figure in figures.items():
             for suffix, metadata in (("png", {}), ("svg", {"Date": None}), ("pdf", {"CreationDate": None})):
                 figure.savefig(Path(made) / f"{name}.{suffix}", dpi=300, metadata=metadata)
@@ -80,14 +87,17 @@ def draw_confusion(data, names):
     shares[tuple(np.searchsorted(occurring, cells[:, :2]).T)] = cells[:, 2]
     shares /= np.maximum(shares.sum(1, keepdims=True), 1)
     figure, axes = _figure(6.4)
-    image = axes.imshow(shares, cmap="Blues", norm=PowerNorm(0.5, 0, 1), interpolation="nearest")  # rare ones are seen too
+    image = axes.imshow(shares, SHARES, norm=PowerNorm(0.5, 0, 1), aspect="equal")  # rare ones are seen too
     if len(occurring) <= MOST_NAMED:
         size, angle = min(8, 270 / len(occurring)), 60 if len(occurring) <= 25 else 90
-        shown = [names[k] if len(names[k]) <= 32 else f"{names[k][:31]}…" for k in occurring]
+        shown = [names[k] for k in occurring]
         place = {"ha": "right", "va": "center" if angle == 90 else "top", "rotation": angle, "rotation_mode": "anchor"}
         axes.set_xticks(range(len(shown)), shown, fontsize=size, **place)
         axes.set_yticks(range(len(shown)), shown, fontsize=size)
-        axes.tick_params(length=2)
+    if len(occurring) <= MOST_PRINTED:
+        for (row, column), share in np.ndenumerate(shares):
+            colour = "white" if share > 0.4 else LIGHT["text"]
+            axes.text(column, row, f"{100 * share:.0f}" if share else "", ha="center", va="center", color=colour, fontsize=6)
     axes.set(xlabel="predicted class", ylabel="true class")
     axes.spines[:].set_visible(False)
     bar = figure.colorbar(image, shrink=0.6, ticks=[0, 0.01, 0.05, 0.2, 0.5, 1], label="share of the true class")
@@ -99,93 +109,96 @@ def draw_curves(curves):
     """Accuracy, loss and learning rate over epochs, where the run has them."""
     figure, axes = _figure(2.1, 3)
     lines = {
-        "train_top1": (0, "training top-1", BLUE, ":"),
-        "eval_top1": (0, "evaluation top-1", BLUE, "-"),
-        "eval_top5": (0, "evaluation top-5", PURPLE, "--"),
-        "train_loss": (1, "training", ORANGE, ":"),
-        "eval_loss": (1, "evaluation", ORANGE, "-"),
-        "lr": (2, None, GREEN, "-"),
+        "train_top1": (0, "training top-1", "accent", ":"),
+        "eval_top1": (0, "evaluation top-1", "accent", "-"),
+        "eval_top5": (0, "evaluation top-5", "second", "--"),
+        "train_loss": (1, "training", "mid", ":"),
+        "eval_loss": (1, "evaluation", "wrong", "-"),
+        "lr": (2, None, "right", "-"),
     }
     for key, (place, label, colour, style) in lines.items():
         if key in curves:
             epochs, values = curves[key]
-            axes[place].plot(epochs, values, style, color=colour, label=label, lw=1.3, marker="." if len(epochs) < 20 else None)
+            axes[place].plot(epochs, values, style, color=LIGHT[colour], label=label, marker="." if len(epochs) < 20 else None)
     for axis, title in zip(axes, ("accuracy", "loss (nats)", "learning rate"), strict=True):
         axis.set(xlabel="epoch", ylabel=title)
         axis.set_ylim(bottom=0)
         if axis.get_legend_handles_labels()[0]:
-            axis.legend(fontsize=6)
+            axis.legend()
     axes[0].yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
     return figure
 
 
-def _body_colours(sample):
-    return dict(zip(np.flatnonzero(sample.seen.any((0, 2))).tolist(), (GREY, PURPLE, GREEN, ORANGE), strict=False))
+def _said(sample, names):
+    """What the network took a sample for, and what it is."""
+    guess = int(sample.probabilities.argmax())
+    return f"predicted: {names[guess]} ({sample.probabilities[guess]:.0%})\ntrue: {names[sample.label]}"
 
 
 def _flat(sample):
-    """(T, M, V, 2): the joints from 20 degrees beside the front."""
+    """(T, M, V, 3): the joints as the player opens on them, turned by 30 degrees and tilted; right, up, away."""
     x, y, z = np.moveaxis(sample.motion, -1, 0)
-    return np.stack([x * np.cos(0.35) + z * np.sin(0.35), y], axis=-1)
+    turn = np.pi / 6 if z.any() else 0
+    right, away = x * np.cos(turn) + z * np.sin(turn), z * np.cos(turn) - x * np.sin(turn)
+    return np.stack([right, y * np.cos(TILT) + away * np.sin(TILT), away], axis=-1)
 
 
-def _bones(points, seen, graph):
-    """Both ends of each of a body's bones that are there."""
-    return [points[[a, b]] for a, b in graph.bones if seen[[a, b]].all()]
-
-
-def _frame_the_body(axes, points):
-    low, high = (points.min(0), points.max(0)) if len(points) else (np.zeros(2), np.ones(2))
-    margin = 0.08 * max(high - low) + 1e-6
-    axes.set(xlim=(low[0] - margin, high[0] + margin), ylim=(low[1] - margin, high[1] + margin), aspect="equal")
+def skeletons(axes, sample, graph):
+    """Prepare axes for a sample; returns draw(frame): its bodies there, coloured by class activation, as in the player."""
+    flat, values = _flat(sample), next(iter(sample.maps.values()))
+    low, high, _ = sample.limits(values)
+    lines = axes.add_collection(LineCollection([], lw=2, capstyle="round", zorder=1))
+    dots = axes.scatter([], [], [], [], cmap=HEAT, vmin=low, vmax=high, zorder=2, edgecolors="white", lw=0.4)
+    axes.set(aspect="equal")
     axes.axis("off")
+    axes.margins(0.08)
+    axes.update_datalim(flat[sample.seen][:, :2])
+    axes.autoscale_view()
+    first = int(sample.seen.any((0, 2)).argmax())
+
+    def draw(frame):
+        seen, heat = sample.seen[frame], values[frame * len(values) // len(flat)]
+        bones = [(m, [a, b]) for m in range(len(seen)) for a, b in graph.bones if seen[m, [a, b]].all()]
+        lines.set_segments([flat[frame, m, ends, :2] for m, ends in bones])
+        lines.set_color([LIGHT["muted" if m == first else "second"] for m, _ in bones])
+        order = np.argsort(-flat[frame][seen][:, 2])  # far ones first
+        dots.set_offsets(flat[frame][seen][order, :2])
+        dots.set_array(heat[seen][order])
+        dots.set_sizes(10 + 50 * (heat[seen][order] - low) / (high - low))
+
+    return draw
 
 
 def draw_maps(sample, names, graph, joints):
-    """One sample: its skeleton coloured by the map after the last block, and all maps of its first body, joints over time."""
-    titles = list(sample.maps)
-    figure, panels = _figure(0.6 + 0.11 * max(len(joints), 12), 1 + len(titles), width_ratios=[1.1, *[1] * len(titles)])
-    body = next(iter(_body_colours(sample)), 0)
-    values = sample.maps[titles[-1]]
-    frame = int(values[:, body].mean(1).argmax()) * len(sample.seen) // len(values)  # the one that counts most
-    seen, points, joint_values = sample.seen[frame, body], _flat(sample)[frame, body], values[:, body].mean(0)
-    panels[0].add_collection(LineCollection(_bones(points, seen, graph), colors=GREY, lw=1.5, zorder=1))
-    sizes = 8 + 60 * (joint_values - joint_values.min()) / (np.ptp(joint_values) or 1)
-    panels[0].scatter(*points[seen].T, sizes[seen], joint_values[seen], cmap="cividis", zorder=2, edgecolors="black", lw=0.3)
-    _frame_the_body(panels[0], points[seen])
-    panels[0].set_title("mean over time of\nthe right-most map", fontsize=6)
-    guess = int(sample.probabilities.argmax())
-    said = f"predicted: {names[guess]} ({sample.probabilities[guess]:.0%}), true: {names[sample.label]}"
-    if len(_body_colours(sample)) > 1:
-        said += "; maps of the first body"
-    figure.suptitle(said, fontsize=7, x=0.01, ha="left")
+    """One sample: its skeletons in the frame of the highest class activation, and all maps of the first, joints over time."""
+    figure, panels = _figure(0.8 + 0.11 * max(len(joints), 12), 1 + len(sample.maps), width_ratios=[1.1, *[1] * len(sample.maps)])
+    skeletons(panels[0], sample, graph)(sample.peak)
+    panels[0].set_title(f"class activation,\nframe {sample.peak + 1}", fontsize=6)
+    bodies = sample.seen.any((0, 2))
+    more = "; maps of the first body" if bodies.sum() > 1 else ""
+    figure.suptitle(_said(sample, names) + more, fontsize=7, x=0.01, ha="left")
     extent = (0, len(sample.seen), len(joints), 0)
-    for panel, title in zip(panels[1:], titles, strict=True):
-        values = sample.maps[title][:, body].T
-        image = panel.imshow(values, aspect="auto", cmap="cividis", interpolation="nearest", extent=extent)
+    for panel, (title, values) in zip(panels[1:], sample.maps.items(), strict=True):
+        low, high, even = sample.limits(values)
+        image = panel.imshow(values[:, bodies.argmax()].T, HEAT, vmin=low, vmax=high, extent=extent)
         panel.set_yticks(np.arange(len(joints)) + 0.5, joints if panel is panels[1] else [], fontsize=5)
         panel.tick_params(length=1, labelsize=5)
         panel.set_xlabel("frame", fontsize=6)
-        panel.set_title(title.split(":")[0].replace(", ", "\n"), fontsize=6)
+        panel.set_title(title.split(":")[0].replace(", ", "\n") + " (nearly even)" * even, fontsize=6)
         figure.colorbar(image, ax=panel, location="bottom", aspect=30).ax.tick_params(labelsize=5)
     return figure
 
 
-def animate(sample, graph, path, video):
-    """Write the moving skeleton, all bodies, at 15 frames a second to PATH.gif, and to PATH.mp4 where there is ffmpeg."""
-    figure, axes = _figure(3, width=3)
-    flat = _flat(sample)
-    _frame_the_body(axes, flat[sample.seen])
-    colours = _body_colours(sample).items()
-    bodies = {body: axes.add_collection(LineCollection([], colors=colour, lw=2.5)) for body, colour in colours}
-    dots = axes.scatter([], [], 14, color=BLUE, zorder=3)
+def animate(sample, names, graph, path, video):
+    """Write the moving skeletons at 15 frames a second to PATH.gif, and to PATH.mp4 where there is ffmpeg."""
+    figure, axes = _figure(3.4, width=3)
+    draw = skeletons(axes, sample, graph)
+    figure.suptitle(_said(sample, names), fontsize=7)
     writers = [(PillowWriter(fps=15), ".gif")]
     if video:
         writers.append((FFMpegWriter(fps=15, codec="h264", extra_args=["-pix_fmt", "yuv420p"]), ".mp4"))
     for writer, suffix in writers:
         with writer.saving(figure, str(path.with_name(path.name + suffix)), dpi=120):
-            for frame in range(0, len(flat), 2):
-                for body, lines in bodies.items():
-                    lines.set_segments(_bones(flat[frame, body], sample.seen[frame, body], graph))
-                dots.set_offsets(flat[frame][sample.seen[frame]])
+            for frame in range(0, len(sample.seen), 2):
+                draw(frame)
                 writer.grab_frame()

@@ -44,7 +44,7 @@ def choose_samples(scores, count, names=()):
 
 
 def read_curves(run):
-    """({figure: [[epochs], [values]]}, what is wrong or None) of a run folder's metrics.jsonl, without figures of single steps."""
+    """({figure: [[epochs], [values]]}, what is wrong or None) of a run folder's metrics.jsonl, steps left out."""
     curves, path = {}, run and run / "metrics.jsonl"
     try:
         lines = path.read_text(encoding="utf-8").splitlines() if run and path.is_file() else []
