@@ -7,6 +7,7 @@ A file's name says what was measured on what: inference_ENGINE_fp32_CPU_CORES.cs
 
 import argparse
 import csv
+import io
 import os
 import re
 import sys
@@ -70,30 +71,51 @@ def write(path, head, rows):
 
 
 def plot(path, curves, worker_rows):
-    """One panel for each thing that changes."""
+    """One panel for each thing that changes, in the report's colours; light or dark, as the viewer's system is."""
     import matplotlib
 
+    from evaluation.figures import DARK, LIGHT
+
     matplotlib.use("svg")
-    matplotlib.rcParams["svg.hashsalt"] = "scaling"
     from matplotlib import pyplot
 
-    figure, panels = pyplot.subplots(1, len(SWEEPS) + 1, figsize=(17, 3.4), layout="constrained")
-    for panel, what in zip(panels, SWEEPS, strict=False):
+    words = ["text.color", "axes.labelcolor", "axes.titlecolor", "xtick.labelcolor", "ytick.labelcolor"]
+    lines = dict.fromkeys(["axes.edgecolor", "xtick.color", "ytick.color", "grid.color"], LIGHT["line"])
+    colours = dict.fromkeys(["figure.facecolor", "axes.facecolor", "savefig.facecolor"], LIGHT["panel"]) | dict.fromkeys(
+        words, LIGHT["text"]
+    )
+    shape = {"font.size": 13, "axes.grid": True, "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False}
+    order = matplotlib.cycler(color=[LIGHT["accent"], LIGHT["wrong"]])
+    matplotlib.rcParams.update(
+        {**colours, **lines, **shape, "axes.prop_cycle": order, "lines.linewidth": 2.5, "svg.hashsalt": "scaling"}
+    )
+    figure, panels = pyplot.subplots(2, 3, figsize=(11, 6.4), layout="constrained")
+    for panel, what in zip(panels.flat, SWEEPS, strict=False):
         for engine, rows in curves.items():
             points = [(row[1], row[-1]) for row in rows if row[0] == what]
             panel.plot(*zip(*points, strict=True), marker="o", label=engine)
-        panel.set(xlabel=what, ylabel="sequences/s", ylim=(0, 1.1 * panel.dataLim.ymax), xticks=SWEEPS[what])
+        panel.set(title=what, ylim=(0, 1.1 * panel.dataLim.ymax))
         panel.set_xscale("log" if what == "batch" else "linear")
         panel.set_xticks(SWEEPS[what], [str(value) for value in SWEEPS[what]], minor=False)
         panel.minorticks_off()
-    panels[0].legend()
     for job in dict.fromkeys(row[0] for row in worker_rows):
         points = [(row[1], row[2]) for row in worker_rows if row[0] == job]
-        panels[-1].plot(*zip(*points, strict=True), marker="o", label=job)
-    panels[-1].set(xlabel="workers", ylabel="a second", ylim=(0, 1.3 * panels[-1].dataLim.ymax), xticks=WORKERS)
-    panels[-1].legend()
+        panels[1, 1].plot(*zip(*points, strict=True), marker="o", linestyle=":", label=job)
+    panels[1, 1].set(title="workers of -gd, of the loader", ylim=(0, 1.1 * panels[1, 1].dataLim.ymax), xticks=WORKERS)
+    panels[0, 0].set(ylabel="sequences/s")
+    panels[1, 0].set(ylabel="sequences/s")
+    panels[1, 1].set(ylabel="a second")
+    panels[1, 2].axis("off")
+    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.12)
+    handles = [handle for panel in (panels[0, 0], panels[1, 1]) for handle in panel.get_legend_handles_labels()[0]]
+    panels[1, 2].legend(handles=handles, loc="center left", fontsize=13)
+    with io.StringIO() as drawn:
+        figure.savefig(drawn, format="svg", metadata={"Date": None})
+        svg = drawn.getvalue()
+    rules = [f'[style*="{what}: {LIGHT[name]}"]{{{what}:{DARK[name]}!important}}' for name in DARK for what in ("fill", "stroke")]
     with replacing(path) as temporary:
-        figure.savefig(temporary, format="svg", metadata={"Date": None})
+        dark = f"@media(prefers-color-scheme:dark){{{''.join(rules)}}}"
+        temporary.write_text(svg.replace("</style>", f"{dark}</style>", 1), encoding="utf-8")
     print(path)
 
 

@@ -23,7 +23,8 @@ except ImportError as error:
     raise UserError(f"--save_figures: needs the package matplotlib ({error}); pip install '.[report]'") from error
 
 STYLE = ASSETS / "paper.mplstyle"
-LIGHT = dict(re.findall(r"--(\w+): (#\w{6})", (ASSETS / "palette.css").read_text(encoding="utf-8").split("}")[0]))
+PALETTE = (ASSETS / "palette.css").read_text(encoding="utf-8").split("}")
+LIGHT, DARK = (dict(re.findall(r"--(\w+): (#\w{6})", theme)) for theme in PALETTE[:2])
 RAMPS = ["low", "mid", "high"], ["zero", "half", "full"]
 HEAT, SHARES = (LinearSegmentedColormap.from_list("", [LIGHT[name] for name in names]) for names in RAMPS)
 TILT = 0.12  # radians, of the player's camera
