@@ -58,7 +58,7 @@ function createPlayer(canvas, { rate = 30, onframe = () => {}, onplay = () => {}
       line(project(-1, floor, i, width, height), project(1, floor, i, width, height), colour.line, 1);
     }
     points = [];
-    const size = inside(Math.min(width, height) / 460, .7, 1.5);
+    const size = inside(Math.min(width, height) / 460, .8, 1.5);
     for (const m of bodies) {
       const at = [...Array(V).keys()].map(v => {
         const i = ((t * M + m) * V + v) * 3;
@@ -70,7 +70,7 @@ function createPlayer(canvas, { rate = 30, onframe = () => {}, onplay = () => {}
         const x = heat ? heat(t, m, v) : .4;
         points.push([p[0], p[1], m, v]);
         shapes.push([p[3] - .02, () => {
-          context.beginPath(); context.arc(p[0], p[1], (3.5 + 6 * x) * size, 0, 7);
+          context.beginPath(); context.arc(p[0], p[1], (4.5 + 5.5 * x) * size, 0, 7);
           context.fillStyle = heatColour(x); context.fill();
           context.lineWidth = 1; context.strokeStyle = colour.bg; context.stroke();
         }]);
