@@ -11,8 +11,6 @@ from utils.errors import UserError
 from utils.files import replacing
 from utils.log import get_logger
 
-from .report import ASSETS
-
 try:
     from matplotlib import font_manager, ft2font, style
     from matplotlib.animation import FFMpegWriter, PillowWriter
@@ -22,7 +20,7 @@ try:
 except ImportError as error:
     raise UserError(f"--save_figures: needs the package matplotlib ({error}); pip install '.[report]'") from error
 
-STYLE = ASSETS / "paper.mplstyle"
+ASSETS = Path(__file__).with_name("assets")
 PALETTE = (ASSETS / "palette.css").read_text(encoding="utf-8").split("}")
 LIGHT, DARK = (dict(re.findall(r"--(\w+): (#\w{6})", theme)) for theme in PALETTE[:2])
 RAMPS = ["low", "mid", "high"], ["zero", "half", "full"]
@@ -47,7 +45,7 @@ def save_figures(folder, data, samples, classes, graph):
     video = shutil.which("ffmpeg")
     if not video:
         get_logger().info("No ffmpeg on PATH: moving skeletons are GIF only, no MP4")
-    with style.context([STYLE, {"font.family": fonts}]), tempfile.TemporaryDirectory() as made:
+    with style.context([ASSETS / "paper.mplstyle", {"font.family": fonts}]), tempfile.TemporaryDirectory() as made:
         figures = {"confusion": draw_confusion(data, names)}
         if data["curves"]:
             figures["curves"] = draw_curves(data["curves"])
@@ -150,9 +148,8 @@ def skeletons(axes, sample, graph):
     low, high, _ = sample.limits(values)
     lines = axes.add_collection(LineCollection([], lw=2, capstyle="round", zorder=1))
     dots = axes.scatter([], [], [], [], cmap=HEAT, vmin=low, vmax=high, zorder=2, edgecolors="white", lw=0.4)
-    axes.set(aspect="equal")
+    axes.set(aspect="equal", xmargin=0.08, ymargin=0.08)
     axes.axis("off")
-    axes.margins(0.08)
     axes.update_datalim(flat[sample.seen][:, :2])
     axes.autoscale_view()
     first = int(sample.seen.any((0, 2)).argmax())
@@ -160,12 +157,11 @@ def skeletons(axes, sample, graph):
     def draw(frame):
         seen, heat = sample.seen[frame], values[frame * len(values) // len(flat)]
         bones = [(m, [a, b]) for m in range(len(seen)) for a, b in graph.bones if seen[m, [a, b]].all()]
-        lines.set_segments([flat[frame, m, ends, :2] for m, ends in bones])
-        lines.set_color([LIGHT["muted" if m == first else "second"] for m, _ in bones])
+        colours = [LIGHT["muted" if m == first else "second"] for m, _ in bones]
+        lines.set(segments=[flat[frame, m, ends, :2] for m, ends in bones], color=colours)
         order = np.argsort(-flat[frame][seen][:, 2])  # far ones first
-        dots.set_offsets(flat[frame][seen][order, :2])
-        dots.set_array(heat[seen][order])
-        dots.set_sizes(10 + 50 * (heat[seen][order] - low) / (high - low))
+        points, heat = flat[frame][seen][order, :2], heat[seen][order]
+        dots.set(offsets=points, array=heat, sizes=10 + 50 * (heat - low) / (high - low))
 
     return draw
 
