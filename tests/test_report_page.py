@@ -228,6 +228,11 @@ def test_a_finger_reads_joints_and_cells_of_the_matrix_by_name(opened, plain_pag
     page.touchscreen.tap(box["x"] + box["width"] * 5.5 / 60, box["y"] + box["height"] * 20.5 / 60)
     assert page.locator("#cell").inner_text().startswith("A021 action 20 → A006 action 5: ")
     assert {page.locator(f"#{name}").evaluate("e => getComputedStyle(e).touchAction") for name in ("stage", "strip")} == {"pan-y"}  # the page still scrolls
+    held = """charts => charts.map(target => {
+      const touches = [new Touch({ identifier: 1, target, clientX: 200, clientY: 200 })];
+      return !target.dispatchEvent(new TouchEvent("touchstart", { bubbles: true, cancelable: true, touches, changedTouches: touches }));
+    })"""
+    assert page.locator(".nsewdrag").evaluate_all(held) == [False] * 5
 
 
 def test_sections_that_have_nothing_to_say_are_not_there(opened, tmp_path, plain_page):

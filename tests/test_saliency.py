@@ -5,7 +5,7 @@ import paddle
 import pytest
 
 from dataset.graph import Graph
-from evaluation.saliency import attention_maps, sample_saliency, viewer_axes
+from evaluation.saliency import SampleSaliency, attention_maps, sample_saliency, viewer_axes
 
 
 def test_a_viewer_sees_left_and_right_as_the_sensor_did():
@@ -64,6 +64,17 @@ def test_maps_are_those_of_the_network(small_network, att_type):
         hook.remove()
         expected = layer.att(kept[0]).numpy().mean(1)  # (M, T', V)
         np.testing.assert_allclose(attention[0], expected.transpose(1, 0, 2)[:3], atol=1e-6)
+
+
+def test_only_bodies_that_are_there_count_for_colours_and_the_highest_frame():
+    seen = np.ones((8, 2, 3), bool)
+    seen[:, 1] = False
+    values = np.zeros((4, 2, 3))
+    values[2, 0], values[1, 1] = 1, 50  # the second is of a body that is not there
+    sample = SampleSaliency("sample", 0, np.ones(1), np.zeros((8, 2, 3, 3)), seen, {"class activation": values})
+    assert sample.limits(values) == (0, 1, False) and sample.peak == 5
+    low, high, even = sample.limits(values * 0.01 + 1)
+    assert even and high - low == pytest.approx(0.101) and (low + high) / 2 == pytest.approx(1.005)
 
 
 def test_hooks_are_gone_afterwards(small_network):
