@@ -248,7 +248,7 @@ def test_bins_of_calibration_fade_with_their_count(opened, plain_page):
     bars = opened(plain_page[0]).locator("#reliability .bars .point path")
     opacity = bars.evaluate_all("bars => bars.map(bar => +bar.style.opacity)")
     counts = [count for count in plain_page[1]["calibration"]["counts"] if count]
-    assert len(opacity) == len(counts) and max(opacity) == 1
+    assert len(opacity) == len(counts) and max(opacity) == 1 and len(set(opacity)) == len(set(counts))
     assert [opacity[i] for i in np.argsort(counts, kind="stable")] == sorted(opacity)
 
 
