@@ -204,6 +204,11 @@ def test_the_zoo_in_the_readme_is_that_of_the_model_zoo_page():
             assert f"{published} top-1" in row[2] if published else "not at hand" in row[2], number
 
 
+def test_moving_pictures_are_under_a_megabyte():
+    pictures = list((ROOT / "docs").glob("*.gif"))
+    assert pictures and all(path.stat().st_size < 1e6 for path in pictures)
+
+
 @pytest.mark.full
 def test_the_site_builds_and_no_link_leads_nowhere():
     done = subprocess.run(["make", "site"], cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
