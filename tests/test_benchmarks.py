@@ -1,5 +1,6 @@
 """The benchmarks compare like with like: their plain baselines give our numbers, and a table's verdict follows from them."""
 
+import re
 import subprocess
 import sys
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks.plain import features, reader
+from benchmarks.scaling import SWEEPS, plot
 from benchmarks.timing import Report, in_turn, started
 from dataset.features import branch_features
 from dataset.graph import NTU
@@ -81,6 +83,17 @@ def test_sides_take_turns_in_processes_of_their_own(tmp_path):
 def test_a_side_that_dies_ends_the_program():
     with pytest.raises(SystemExit, match="dying"), started(dying):
         pass
+
+
+def test_every_colour_of_the_scaling_plot_has_one_for_dark_pages(tmp_path):
+    import matplotlib
+
+    points = [[what, value, 1, 288, 2, 1, 10.0 * value] for what, values in SWEEPS.items() for value in values]
+    with matplotlib.rc_context():
+        plot(tmp_path / "plot.svg", {"one": points, "two": points}, [["loader", 1, 5.0], ["loader", 2, 9.0]])
+    rules, drawn = (tmp_path / "plot.svg").read_text().split("@media(prefers-color-scheme:dark)")[1].split("</style>", 1)
+    colours = set(re.findall(r"(?:fill|stroke): #\w{6}", drawn))
+    assert len(colours) > 6 and all(f'[style*="{colour}"]' in rules for colour in colours), colours
 
 
 @pytest.mark.full
