@@ -4,7 +4,7 @@ import paddle
 import paddle.nn.functional as F
 from paddle import nn
 
-from .activations import make_activation
+from .activations import ACTIVATIONS
 from .layers import BatchNorm, ConvBN, average, conv_bn, on_cpu
 
 
@@ -31,33 +31,27 @@ class SpatioTemporalJointAttention(nn.Layer):
         return paddle.matmul(frames, joints)
 
 
-class _Mean(nn.Layer):
-    """(N*M, C, T, V) -> (N*M, C, 1, 1): means over frames and joints."""
-
-    def __init__(self, frames, stride):
-        super().__init__()
-        self.frames, self.stride = frames, stride
-
-    def forward(self, x):
-        return self.frames.mean(x, self.stride).mean(axis=2, keepdim=True)
+def largest(x):
+    """(N, C, H, W) -> (N, C, 1, 1): the largest values; the gradient of x.max takes a thousand times as long."""
+    return F.adaptive_max_pool2d(x, 1)
 
 
 class _SqueezeExcite(nn.Layer):
     """conv + BN + ReLU + conv over one pooled vector; children of `fcn` carry the numbers of the published checkpoints."""
 
-    def __init__(self, pool, channels, inner, out_channels, bias=True):
+    def __init__(self, channels, inner, out_channels, bias=True, frames=None, stride=1):
         super().__init__()
-        self.fcn = nn.Sequential(
-            pool,
-            nn.Conv2D(channels, inner, 1, bias_attr=None if bias else False),
-            BatchNorm(inner),
-            nn.ReLU(),
-            nn.Conv2D(inner, out_channels, 1, bias_attr=None if bias else False),
-        )
+        self.frames, self.stride = frames, stride
+        down, up = nn.Conv2D(channels, inner, 1, bias_attr=bias), nn.Conv2D(inner, out_channels, 1, bias_attr=bias)
+        self.fcn = nn.Sequential(nn.Identity(), down, BatchNorm(inner), nn.ReLU(), up)
+
+    def pool(self, x):
+        """(N*M, C, T, V) -> (N*M, C, 1, 1): means over frames and joints."""
+        return self.frames.mean(x, self.stride).mean(axis=2, keepdim=True)
 
     def squeeze(self, x):
-        pool, down, bn, relu, up = self.fcn
-        return up(relu(conv_bn(down, bn, pool(x))))
+        _, down, bn, relu, up = self.fcn
+        return up(relu(conv_bn(down, bn, self.pool(x))))
 
 
 class PartAttention(_SqueezeExcite):
@@ -65,7 +59,7 @@ class PartAttention(_SqueezeExcite):
 
     def __init__(self, channels, reduct_ratio, bias=True, *, parts, frames, stride, **_):
         self.num_parts = int(parts.max()) + 1
-        super().__init__(_Mean(frames, stride), channels, channels // reduct_ratio, channels * self.num_parts, bias)
+        super().__init__(channels, channels // reduct_ratio, channels * self.num_parts, bias, frames, stride)
         self.channels = channels
         self.register_buffer("joints", paddle.to_tensor(parts, dtype="int64"))
 
@@ -78,7 +72,7 @@ class ChannelAttention(_SqueezeExcite):
     """ca: squeeze and excitation over channels. Map: (N*M, C, 1, 1) in (0, 1)."""
 
     def __init__(self, channels, *, frames, stride, **_):
-        super().__init__(_Mean(frames, stride), channels, channels // 4, channels)
+        super().__init__(channels, channels // 4, channels, frames=frames, stride=stride)
 
     def forward(self, x):
         return F.sigmoid(self.squeeze(x))
@@ -93,22 +87,18 @@ class FrameAttention(nn.Layer):
 
     def forward(self, x):
         mean = x.mean(axis=[1, 3], keepdim=True)
-        largest = F.adaptive_max_pool2d(x.transpose([0, 2, 1, 3]), 1).transpose([0, 2, 1, 3])  # as in _JointPool
-        return self.conv(paddle.concat([mean, largest], axis=1))
-
-
-class _JointPool(nn.Layer):
-    """(N*M, C, T, V) -> (N*M, V, 1, 1): the largest value of each joint."""
-
-    def forward(self, x):
-        return F.adaptive_max_pool2d(x.transpose([0, 3, 1, 2]), 1)  # the gradient of x.max takes a thousand times as long
+        return self.conv(paddle.concat([mean, largest(x.transpose([0, 2, 1, 3])).transpose([0, 2, 1, 3])], axis=1))
 
 
 class JointAttention(_SqueezeExcite):
-    """ja: weights of the joints, softmax over them. Map: (N*M, 1, 1, V)."""
+    """ja: weights of the joints, by the largest value of each, softmax over them. Map: (N*M, 1, 1, V)."""
 
     def __init__(self, num_joints, **_):
-        super().__init__(_JointPool(), num_joints, num_joints // 2, num_joints)
+        super().__init__(num_joints, num_joints // 2, num_joints)
+
+    def pool(self, x):
+        """(N*M, C, T, V) -> (N*M, V, 1, 1): the largest value of each joint."""
+        return largest(x.transpose([0, 3, 1, 2]))
 
     def forward(self, x):
         return F.softmax(self.squeeze(x), axis=1).reshape([-1, 1, 1, x.shape[3]])
@@ -126,11 +116,11 @@ ATTENTIONS = {
 class AttentionLayer(nn.Layer):
     """act(BN(x * attention(x)) + x)."""
 
-    def __init__(self, channels, att_type, act_type, **sizes):
+    def __init__(self, att_type, channels, act_type, **sizes):
         super().__init__()
         self.att = ATTENTIONS[att_type](channels=channels, **sizes)
         self.bn = BatchNorm(channels)
-        self.act = make_activation(act_type)
+        self.act = ACTIVATIONS[act_type]()
 
     def forward(self, x):
         weights = self.att(x)

@@ -5,7 +5,7 @@ import paddle
 import paddle.nn.functional as F
 from paddle import nn
 
-from .activations import make_activation, on_cpu
+from .activations import ACTIVATIONS, on_cpu
 
 
 def average(size, dtype="float32"):
@@ -86,28 +86,11 @@ class ConvBN(nn.Sequential):
     """Convolution (children 0) and batch norm (1) over the time axis: kernel (window, 1), padding in time only."""
 
     def __init__(self, in_channels, out_channels, window=1, stride=1, groups=1, bias=True):
-        super().__init__(
-            nn.Conv2D(
-                in_channels,
-                out_channels,
-                (window, 1),
-                (stride, 1),
-                ((window - 1) // 2, 0),
-                groups=groups,
-                bias_attr=None if bias else False,
-            ),
-            BatchNorm(out_channels),
-        )
+        sizes = in_channels, out_channels, (window, 1), (stride, 1), (window // 2, 0)
+        super().__init__(nn.Conv2D(*sizes, groups=groups, bias_attr=bias), BatchNorm(out_channels))
 
     def forward(self, x):
         return conv_bn(self[0], self[1], x)
-
-
-class Zero(nn.Layer):
-    """No residual."""
-
-    def forward(self, x):
-        return 0.0
 
 
 class SpatialGraphConv(nn.Layer):
@@ -120,7 +103,7 @@ class SpatialGraphConv(nn.Layer):
     def __init__(self, in_channels, out_channels, A, bias=True, edge=True):
         super().__init__()
         self.num_hops = A.shape[0]
-        self.gcn = nn.Conv2D(in_channels, out_channels * self.num_hops, 1, bias_attr=None if bias else False)
+        self.gcn = nn.Conv2D(in_channels, out_channels * self.num_hops, 1, bias_attr=bias)
         self.register_buffer("A", paddle.to_tensor(A, dtype="float32"))
         self.edge = self.create_parameter(A.shape, default_initializer=nn.initializer.Constant(1.0)) if edge else None
 
@@ -145,7 +128,7 @@ class SpatialGraphLayer(nn.Layer):
         self.conv = SpatialGraphConv(in_channels, out_channels, A, bias, edge)
         self.bn = BatchNorm(out_channels)
         self.residual = nn.Identity() if in_channels == out_channels else ConvBN(in_channels, out_channels, bias=bias)
-        self.act = make_activation(act_type)
+        self.act = ACTIVATIONS[act_type]()
 
     def forward(self, x):
         return self.act(self.bn(self.conv(x)) + self.residual(x))
@@ -157,7 +140,7 @@ class TemporalLayer(nn.Layer):
     def __init__(self, channels, stride, act_type, bias):
         super().__init__()
         self.residual = nn.Identity() if stride == 1 else ConvBN(channels, channels, stride=stride, bias=bias)
-        self.act = make_activation(act_type)
+        self.act = ACTIVATIONS[act_type]()
 
 
 class BasicLayer(TemporalLayer):
@@ -165,9 +148,7 @@ class BasicLayer(TemporalLayer):
 
     def __init__(self, channels, window, stride, act_type, bias=True, **_ratios):
         super().__init__(channels, stride, act_type, bias)
-        self.conv = nn.Conv2D(
-            channels, channels, (window, 1), (stride, 1), ((window - 1) // 2, 0), bias_attr=None if bias else False
-        )
+        self.conv = nn.Conv2D(channels, channels, (window, 1), (stride, 1), (window // 2, 0), bias_attr=bias)
         self.bn = BatchNorm(channels)
 
     def forward(self, x):

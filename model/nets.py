@@ -5,6 +5,7 @@ Song, Zhang, Shan, Wang, "Constructing Stronger and Faster Baselines for Skeleto
 """
 
 import re
+from functools import partial
 
 import paddle
 from paddle import nn
@@ -41,57 +42,20 @@ class Stream(nn.Sequential):
         super().__init__()
         self.stride = stride
 
-    def add_blocks(self, channels, blocks, make):
-        """Append `blocks` [(channels, stride, depth)] after a layer of `channels`; returns the last block's channels."""
+    def add_blocks(self, channels, blocks, spatial, temporal, attention):
+        """Append `blocks` [(channels, stride, depth)] after a layer of `channels`; returns the last block's channels.
+
+        `spatial`, `temporal` and `attention` (or None) make a layer of the sizes that differ between blocks.
+        """
         for i, (width, stride, depth) in enumerate(blocks):
-            self.add_sublayer(f"block-{i}_scn", make.spatial(channels, width))
+            self.add_sublayer(f"block-{i}_scn", spatial(channels, width))
             for j in range(depth):
-                self.add_sublayer(f"block-{i}_tcn-{j}", make.temporal(width, stride if j == 0 else 1))
+                self.add_sublayer(f"block-{i}_tcn-{j}", temporal(width, stride=stride if j == 0 else 1))
             self.stride *= stride if depth else 1
-            if make.att_type != "none":
-                self.add_sublayer(f"block-{i}_att", make.attention(width, self.stride))
+            if attention:
+                self.add_sublayer(f"block-{i}_att", attention(width, stride=self.stride))
             channels = width
         return channels
-
-
-class LayerFactory:
-    """Makes layers of one kind of network: what all blocks have in common is said once."""
-
-    def __init__(self, A, parts, kernel_size, layer_type, att_type, act_type, expand_ratio, reduct_ratio, bias, edge):
-        self.A, self.parts, self.window = A[: kernel_size[1] + 1], parts, kernel_size[0]
-        self.layer_type, self.att_type, self.act_type = layer_type, att_type, act_type
-        self.expand_ratio, self.reduct_ratio, self.bias, self.edge = expand_ratio, reduct_ratio, bias, edge
-        self.frames = Frames()
-
-    def spatial(self, in_channels, out_channels):
-        return SpatialGraphLayer(in_channels, out_channels, self.A, self.act_type, self.bias, self.edge)
-
-    def temporal(self, channels, stride):
-        return TEMPORAL_LAYERS[self.layer_type](
-            channels,
-            self.window,
-            stride,
-            self.act_type,
-            self.bias,
-            expand_ratio=self.expand_ratio,
-            reduct_ratio=self.reduct_ratio,
-        )
-
-    def stem_temporal(self, channels):
-        return BasicLayer(channels, self.window, 1, self.act_type, self.bias)
-
-    def attention(self, channels, stride):
-        return AttentionLayer(
-            channels,
-            self.att_type,
-            self.act_type,
-            reduct_ratio=self.reduct_ratio,
-            bias=self.bias,
-            parts=self.parts,
-            num_joints=self.A.shape[1],
-            frames=self.frames,
-            stride=stride,
-        )
 
 
 class Classifier(nn.Layer):
@@ -148,24 +112,28 @@ class EfficientGCN(nn.Layer):
             raise ValueError(f"model_args.kernel_size {kernel_size}: the graph is known up to {A.shape[0] - 1} hops")
         if not 0 <= fusion_stage < len(block_args):
             raise ValueError(f"model_args.fusion_stage {fusion_stage}: must be 0 to {len(block_args) - 1}")
-        make = LayerFactory(A, parts, kernel_size, layer_type, att_type, act_type, expand_ratio, reduct_ratio, bias, edge)
-        self.blocks = scale_blocks(model_type, block_args, scale_args)
+        self.blocks, self.frames = scale_blocks(model_type, block_args, scale_args), Frames()
+        window, common, seen = kernel_size[0], {"act_type": act_type, "bias": bias}, {"parts": parts, "frames": self.frames}
+        ratios = {"expand_ratio": expand_ratio, "reduct_ratio": reduct_ratio}
+        spatial = partial(SpatialGraphLayer, A=A[: kernel_size[1] + 1], edge=edge, **common)
+        temporal = partial(TEMPORAL_LAYERS[layer_type], window=window, **ratios, **common)
+        attention = partial(AttentionLayer, att_type, num_joints=self.num_joints, reduct_ratio=reduct_ratio, **seen, **common)
+        make = spatial, temporal, None if att_type == "none" else attention
 
         self.input_branches = nn.LayerList()
         for _ in range(self.num_branches):
             branch = Stream()
             branch.add_sublayer("init_bn", BatchNorm(channels))
-            branch.add_sublayer("stem_scn", make.spatial(channels, stem_channel))
+            branch.add_sublayer("stem_scn", spatial(channels, stem_channel))
             for layer in branch.sublayers():
                 if isinstance(layer, BatchNorm):
                     layer.exact = True  # the gradient of init_bn's bias is a millionth of what is summed up for it
-            branch.add_sublayer("stem_tcn", make.stem_temporal(stem_channel))
-            width = branch.add_blocks(stem_channel, self.blocks[:fusion_stage], make)
+            branch.add_sublayer("stem_tcn", BasicLayer(stem_channel, window, 1, **common))
+            width = branch.add_blocks(stem_channel, self.blocks[:fusion_stage], *make)
             self.input_branches.append(branch)
         self.main_stream = Stream(branch.stride)
-        width = self.main_stream.add_blocks(width * self.num_branches, self.blocks[fusion_stage:], make)
+        width = self.main_stream.add_blocks(width * self.num_branches, self.blocks[fusion_stage:], *make)
         self.classifier = Classifier(width, num_classes, drop_prob)
-        self.frames = make.frames
         self.frames.follow([branch, self.main_stream])
         init_weights(self)
 

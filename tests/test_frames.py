@@ -31,7 +31,7 @@ def test_a_frame_changes_the_outputs_within_reach_of_it_and_no_others(monkeypatc
     model = in_double_precision(small(**changes))
     model.eval()
     first = lambda layer, x: x[:, :, 0].max(axis=1).reshape([-1, x.shape[3], 1, 1])
-    monkeypatch.setattr(attentions._JointPool, "forward", first)
+    monkeypatch.setattr(attentions.JointAttention, "pool", first)
     reach, stride = model.frames.reach, model.main_stream.stride
     T = 6 * reach + 50
     model.frames.weights = {s: paddle.eye(-(-T // s), 1, "float64") for s in model.frames.strides}

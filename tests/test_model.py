@@ -7,7 +7,7 @@ import pytest
 
 from initializer import build_model
 from model import EfficientGCN
-from model.attentions import ATTENTIONS, FrameAttention, SpatioTemporalJointAttention, _JointPool
+from model.attentions import ATTENTIONS, FrameAttention, JointAttention, SpatioTemporalJointAttention
 from model.frames import Frames
 from model.layers import TEMPORAL_LAYERS, BatchNorm, ConvBN, SpatialGraphConv, conv_bn
 from model.nets import scale_blocks
@@ -176,7 +176,7 @@ def test_st_joint_attention_is_the_outer_product_of_frames_and_joints():
 
 def test_joint_and_frame_attention_see_the_largest_values():
     x = paddle.randn([2, 4, 6, 5])
-    np.testing.assert_array_equal(_JointPool()(x).numpy()[..., 0, 0], x.numpy().max((1, 2)))
+    np.testing.assert_array_equal(JointAttention(5).pool(x).numpy()[..., 0, 0], x.numpy().max((1, 2)))
     layer = FrameAttention()
     seen = []
     layer.conv.register_forward_pre_hook(lambda conv, inputs: seen.append(inputs[0].numpy()))
