@@ -1,4 +1,4 @@
-"""Types and ranges of every setting, and the one way to a configuration: defaults, then a YAML file, then the command line."""
+"""Types of every setting, and the one way to a configuration: defaults, then a YAML file, then the command line."""
 
 import difflib
 import re
@@ -6,7 +6,7 @@ from functools import reduce
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, NamedTuple
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, create_model, model_validator
 
 from utils.errors import UserError, printable
 
@@ -15,39 +15,6 @@ from .yaml_file import Count, FilePath, Positive, Section, Text, find_yaml, pars
 
 FOLDER = Path(__file__).parents[1] / "configs"
 DATASETS = ("ntu-xsub", "ntu-xview", "ntu-xsub120", "ntu-xset120")
-
-
-class DataArgs(Section):
-    """What every data set has; a sample is (num_channel, T, joints of graph, num_person)."""
-
-    train_batch_size: Positive
-    eval_batch_size: Positive
-    num_frame: Annotated[int, Field(ge=3, le=100000)]
-    inputs: Literal["J", "V", "B", "JV", "JB", "VB", "JVB"]
-    root_folder: FilePath
-
-
-class NtuArgs(DataArgs):
-    num_frame: Annotated[int, Field(ge=3, le=300)]
-    transform: bool
-    ntu60_path: FilePath
-    ntu120_path: FilePath
-    graph: ClassVar[None] = None
-    num_channel: ClassVar[int] = 3
-    num_person: ClassVar[int] = 2
-
-
-class CustomArgs(DataArgs):
-    graph: Annotated[Skeleton | None, BeforeValidator(read_skeleton)]
-    num_channel: Annotated[int, Field(ge=1, le=16)]
-    num_person: Annotated[int, Field(ge=1, le=64)]
-    class_names: FilePath | None
-    transform: ClassVar[bool] = False
-
-
-class DatasetArgs(Section):
-    ntu: NtuArgs
-    custom: CustomArgs
 
 
 def _is_dataset(name):
@@ -68,21 +35,32 @@ def _block(row):
     return dict(zip(Block._fields, row, strict=True))
 
 
-class ModelArgs(Section):
-    stem_channel: Annotated[int, Field(gt=0, le=4096)]
-    block_args: Annotated[list[Annotated[Block, BeforeValidator(_block)]], Field(min_length=1, max_length=32)]
-    fusion_stage: Count
-    act_type: Literal["relu", "relu6", "hswish", "swish"]
-    att_type: Literal["stja", "pa", "ca", "fa", "ja", "none"]
-    layer_type: Literal["Basic", "Bottleneck", "Sep", "SG"]
-    drop_prob: Annotated[float, Field(ge=0, lt=1)]
-    kernel_size: Annotated[list[Count], Field(min_length=2, max_length=2)]
-    scale_args: Annotated[list[Annotated[float, Field(gt=0, le=4)]], Field(min_length=2, max_length=2)]
-    expand_ratio: Annotated[int, Field(ge=0, le=64)]
-    reduct_ratio: Annotated[int, Field(ge=1, le=64)]
-    bias: bool
-    edge: bool
+TYPES = {  # of settings that are neither switches, numbers, choices nor paths
+    "gpus": list[Count],
+    "dataset": Annotated[str, AfterValidator(_is_dataset)],
+    "graph": Annotated[Skeleton | None, BeforeValidator(read_skeleton)],
+    "model_type": Annotated[str, Field(pattern=r"^EfficientGCN-B\d$")],
+    "block_args": Annotated[list[Annotated[Block, BeforeValidator(_block)]], Field(min_length=1, max_length=32)],
+    "kernel_size": Annotated[list[Count], Field(min_length=2, max_length=2)],
+    "scale_args": Annotated[list[Annotated[float, Field(gt=0, le=4)]], Field(min_length=2, max_length=2)],
+    "step_lr": list[Positive],
+    "names": list[Text],
+}
 
+
+class NtuArgs(Section):
+    """A sample is (num_channel, T, joints of graph, num_person)."""
+
+    graph: ClassVar[None] = None
+    num_channel: ClassVar[int] = 3
+    num_person: ClassVar[int] = 2
+
+
+class CustomArgs(Section):
+    transform: ClassVar[bool] = False
+
+
+class ModelArgs(Section):
     @model_validator(mode="after")
     def _sizes_fit(self):
         window, distance = self.kernel_size
@@ -93,97 +71,10 @@ class ModelArgs(Section):
         return self
 
 
-Rate = Annotated[float, Field(gt=0, le=100)]
-Fraction = Annotated[float, Field(ge=0, lt=1)]
-
-
-class MomentumArgs(Section):
-    learning_rate: Rate
-    momentum: Fraction
-    use_nesterov: bool
-    weight_decay: Annotated[float, Field(ge=0)]
-
-
-class AdamArgs(Section):
-    learning_rate: Rate
-    beta1: Fraction
-    beta2: Fraction
-    weight_decay: Annotated[float, Field(ge=0)]
-
-
-class OptimizerArgs(Section):
-    Momentum: MomentumArgs
-    Adam: AdamArgs
-
-
-class CosineArgs(Section):
-    max_epoch: Positive
-    warm_up: Count
-
-
-class StepArgs(CosineArgs):
-    step_lr: list[Positive]
-
-
-class SchedulerArgs(Section):
-    cosine: CosineArgs
-    step: StepArgs
-
-
-class ReportArgs(Section):
-    samples: Annotated[int, Field(ge=1, le=50)]
-    names: list[Text]
-    up: Literal["auto", "y", "-y", "z"]
-
-
-class Config(Section):
+class WholeConfig(Section):
     """A whole configuration; attributes carry the dotted keys of the YAML files."""
 
     config: Text
-    gpus: list[Count]
-    seed: Annotated[int, Field(ge=0, lt=2**32)]
-    work_dir: FilePath
-    no_progress_bar: bool
-    debug: bool
-    delay_hours: Annotated[float, Field(ge=0, le=10000)]
-    generate_data: bool
-    check: bool
-    evaluate: bool
-    extract: bool
-    visualize: bool
-    resume: bool
-    pretrained_path: FilePath | None
-    dataset: Annotated[str, AfterValidator(_is_dataset)]
-    workers: Annotated[int, Field(ge=0, le=256)]
-    skip_bad: bool
-    trust_labels: bool
-    dataset_args: DatasetArgs
-    model_type: Annotated[str, Field(pattern=r"^EfficientGCN-B\d$")]
-    model_args: ModelArgs
-    optimizer: Literal["Momentum", "Adam"]
-    optimizer_args: OptimizerArgs
-    lr_scheduler: Literal["cosine", "step"]
-    scheduler_args: SchedulerArgs
-    scale_lr: bool
-    clip_norm: Annotated[float, Field(ge=0)]
-    accumulate: Annotated[int, Field(ge=1, le=100000)]
-    sync_bn: bool
-    amp: Literal["O1", "O2"] | None
-    amp_dtype: Literal["float16", "bfloat16"]
-    to_static: bool
-    skip_nonfinite: bool
-    new_head: bool
-    checkpoint_minutes: Annotated[float, Field(ge=0)]
-    save_inference_dir: FilePath | None
-    report: bool
-    report_args: ReportArgs
-    save_figures: FilePath | None
-    export_to: Literal["paddle", "onnx", "triton"]
-    export_softmax: bool
-    export_one_body: bool
-    export_coordinates: bool
-    export_device: Literal["cpu", "gpu"] | None
-    all_frames: bool
 
     @property
     def data(self):
@@ -213,6 +104,34 @@ class Config(Section):
         return self.model_dump(mode="json")
 
 
+BASES = {"Config": WholeConfig, "ntu": NtuArgs, "custom": CustomArgs, "model_args": ModelArgs}
+
+
+def _type(section, key, default):
+    """The type of a setting: that of its default, within what ranges.yaml lets through."""
+    rule = RANGES.get(f"{section}.{key}", RANGES.get(key, {}))
+    if key in TYPES or isinstance(default, dict):
+        return TYPES.get(key) or _section(key, default)
+    if isinstance(rule, list):
+        choices = Literal[tuple(choice for choice in rule if choice is not None)]
+        return choices | None if None in rule else choices
+    if isinstance(default, bool):
+        return bool
+    if default is None or isinstance(default, str):
+        return FilePath if default else FilePath | None
+    return Annotated[float if any(isinstance(limit, float) for limit in rule.values()) else int, Field(**rule)]
+
+
+def _section(name, defaults):
+    """The class of a section with these defaults {key: value}."""
+    fields = {key: (_type(name, key, default), ...) for key, default in defaults.items()}
+    return create_model(name, __base__=BASES.get(name, Section), **fields)
+
+
+DEFAULTS, RANGES = read_yaml(FOLDER / "defaults.yaml"), read_yaml(Path(__file__).with_name("ranges.yaml"))
+Config = _section("Config", DEFAULTS)
+
+
 def changed_settings(old, new, key=""):
     """Yield `key: old -> new` for each of the settings, nested dicts, that differs; left out are those that change no result."""
     if isinstance(old, dict) and isinstance(new, dict):
@@ -228,13 +147,13 @@ def _merge(base, changes):
     return base | {key: _merge(base.get(key), value) for key, value in changes.items()}
 
 
-def _explain(error, defaults):
+def _explain(error):
     """One line for the first thing that is wrong: dotted key, value, what is allowed, near matches."""
     first = error.errors()[0]
     path = [printable(str(part)) for part in first["loc"]]
     key, value = ".".join(path), first["input"]
     if first["type"] == "extra_forbidden":
-        known = reduce(dict.get, path[:-1], defaults) or ()
+        known = reduce(dict.get, path[:-1], DEFAULTS) or ()
         near = difflib.get_close_matches(path[-1], known, cutoff=0.5) or known
         return f"{key}: no such key; {'did you mean' if len(near) < 4 else 'possible'}: {', '.join(near)}?"
     message = first["msg"].removeprefix("Value error, ")
@@ -249,12 +168,11 @@ def load_config(name, overrides=()):
 
     Raises UserError, one line, on an unknown file or key (with near matches), a wrong type or a value out of range.
     """
-    defaults = read_yaml(FOLDER / "defaults.yaml")
     try:
         path = find_yaml(name, FOLDER)
     except ValueError as error:
         raise UserError(f"--config {name}: {error}") from error
-    values = _merge(defaults, read_yaml(path))
+    values = _merge(DEFAULTS, read_yaml(path))
     for dotted, value in overrides:
         parsed = parse_yaml(value, f"--{dotted}") if isinstance(value, str) else value
         values = _merge(values, reduce(lambda inner, key: {key: inner}, reversed(dotted.split(".")), parsed))
@@ -262,5 +180,5 @@ def load_config(name, overrides=()):
     try:
         return Config(**{str(key): value for key, value in values.items()})
     except ValidationError as error:
-        line, given = _explain(error, defaults), tuple(dotted for dotted, _ in overrides)
+        line, given = _explain(error), tuple(dotted for dotted, _ in overrides)
         raise UserError(f"--{line}" if line.startswith(given) else f"{path}: {line}") from error

@@ -3,8 +3,6 @@
 import copy
 import random
 import shlex
-from functools import cache
-from pathlib import Path
 
 import pytest
 import yaml
@@ -15,7 +13,6 @@ from dataset.actions import read_names
 from options import schema
 from options.command_line import JOB, parse_command_line, same_command
 from options.schema import FOLDER, load_config
-from options.yaml_file import read_yaml
 from tests.helpers.places import SHARED
 from utils.errors import UserError
 
@@ -163,14 +160,7 @@ STRANGE = [None, True, False, -1, 0, 1, 2**63, 10**30, 0.5, -0.5, 1e308, float("
            [None], {}, {"x": 1}, {1: 2}]  # fmt: skip
 
 
-@pytest.fixture
-def read_once(monkeypatch):
-    """The defaults are long: each of the project's own files is read once."""
-    known = cache(read_yaml)
-    monkeypatch.setattr(schema, "read_yaml", lambda path: known(path) if Path(path).parent == FOLDER else read_yaml(path))
-
-
-def test_any_single_change_gives_a_configuration_or_one_clear_line(read_once):
+def test_any_single_change_gives_a_configuration_or_one_clear_line():
     defaults = yaml.safe_load((FOLDER / "defaults.yaml").read_text())
     rng = random.Random(1)
     refused = accepted = 0
@@ -195,11 +185,16 @@ VALUES = st.recursive(
 )
 
 
+def test_ranges_and_types_are_of_settings_that_there_are():
+    settings = {path[-1] for path in leaves(schema.DEFAULTS)} | {".".join(path[-2:]) for path in leaves(schema.DEFAULTS)}
+    assert schema.RANGES.keys() <= settings and schema.TYPES.keys() <= settings
+
+
 @given(st.data())
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_a_file_with_any_one_change_is_taken_or_one_clear_line(tmp_path_factory, read_once, data):
+def test_a_file_with_any_one_change_is_taken_or_one_clear_line(tmp_path_factory, data):
     """A value of another type or size, a key renamed, moved one up, or gone."""
-    defaults = schema.read_yaml(FOLDER / "defaults.yaml")
+    defaults = schema.DEFAULTS
     *outer, key = data.draw(st.sampled_from(list(leaves(defaults))), "path")
     section = (*outer, key)[0]
     at = values = {section: copy.deepcopy(defaults[section])}
