@@ -8,15 +8,13 @@ import paddle.nn.functional as F
 import pytest
 
 import processor
-from initializer import build_feeder, build_model, build_optimizer, log_setup
+from initializer import build_model, build_optimizer
 from options.schema import load_config
 from processor import step_seed
-from tests.helpers.runs import final, run
-from tests.helpers.small import write_split
+from tests.helpers.runs import final, largest_difference, run
 from training.checkpoint import load_weights, read_checkpoint
 from training.runners import Runner, ThreadedRunner
 from utils.errors import UserError
-from utils.log import set_up_logging
 
 
 @pytest.mark.parametrize("way", [Runner, lambda model: ThreadedRunner(model, 3)], ids=["whole", "in parts"])
@@ -52,10 +50,6 @@ def test_three_training_steps_give_the_published_losses_and_gradients(golden, pu
 def test_step_seeds_differ_and_repeat():
     seeds = {step_seed(s, e, n, r) for s in range(3) for e in range(3) for n in range(5) for r in range(2)}
     assert len(seeds) == 90 and step_seed(1, 2, 3, 0) == step_seed(1, 2, 3, 0)
-
-
-def largest_difference(a, b):
-    return max(float(np.abs(value - b[name]).max()) for name, value in a.items() if value.size)
 
 
 def test_the_same_seed_gives_the_same_run_and_another_seed_another(tiny_run):
@@ -270,65 +264,3 @@ def test_batches_whose_loss_is_not_finite_can_be_left_out(tiny_run, capsys, samp
     assert all(np.isfinite(value) for line in figures for value in line.values())
     used = 8 if len(names) == 1 else 0
     assert all(f"/{used}(" in line for line in out.splitlines() if "Training accuracy" in line) or len(names) == 1
-
-
-def test_a_new_head_takes_all_but_the_classifier_and_says_so(tiny_run, capsys):
-    folder, argv = tiny_run
-    run([*argv, "--work_dir", folder / "first"])
-    source = folder / "first" / "model.pdparams"
-    for split, count in (("train", 8), ("eval", 3)):
-        write_split(folder / "npy" / "original" / "ntu-xsub120", split, count)
-    other = [*argv, "-d", "ntu-xsub120", "-pp", source, "--scheduler_args.cosine.warm_up=3"]
-    with pytest.raises(UserError, match=r"2 entries differ: classifier\.fc\.weight is \(60, 16, 1, 1, 1\), needed \(120,"):
-        run(other)
-    capsys.readouterr()
-    run([*other, "--new_head", "--optimizer_args.Momentum.learning_rate=1e-30", "--work_dir", folder / "second"])
-    said = f"--new_head: classifier.fc.weight, classifier.fc.bias start anew; all else is from {source}"
-    assert said in capsys.readouterr().out
-    before, after = final(folder / "first")[0], final(folder / "second")[0]
-    assert after["classifier.fc.weight"].shape[0] == 120
-    kept = [name for name in before if not name.startswith("classifier") and not name.endswith(("_mean", "_variance"))]
-    assert kept and largest_difference({name: before[name] for name in kept}, after) == 0
-
-
-@pytest.mark.parametrize("more", [[], ["-r"], ["-r", "-pp", "x"]], ids=str)
-def test_a_new_head_needs_a_checkpoint_and_a_fresh_run(tiny_run, more):
-    with pytest.raises(UserError, match="--new_head"):
-        run([*tiny_run[1], "--new_head", *more])
-
-
-def test_debug_uses_the_first_300_samples_of_each_split_and_says_so(tmp_path, capsys):
-    config = load_config("2001", [("debug", True), ("dataset_args.ntu.root_folder", str(tmp_path)), ("dataset_args.ntu.num_frame", 8)])
-    for split in ("train", "eval"):
-        write_split(tmp_path / "original" / "ntu-xsub", split, 305, frames=8)
-        feeder = build_feeder(config, split)
-        assert len(feeder) == 300 and feeder[299][2] == feeder.names[299]
-    set_up_logging()
-    log_setup(config, feeder, build_model(config))
-    assert "Dataset: ntu-xsub, debug: 300 samples" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("name", ["data", "label"])
-def test_a_data_set_mixed_up_with_another_split_stops_before_training(tiny_run, name):
-    folder, argv = tiny_run
-    data = folder / "npy" / "original" / "ntu-xsub"
-    ending = {"data": "npy", "label": "pkl"}[name]
-    (data / f"train_{name}.{ending}").write_bytes((data / f"eval_{name}.{ending}").read_bytes())
-    with pytest.raises(UserError, match="generate them together"):
-        run(argv)
-    for other in ("data.npy", "label.pkl"):
-        (data / f"train_{other}").write_bytes((data / f"eval_{other}").read_bytes())
-    with pytest.raises(UserError, match=r"7 of 7 samples do not belong to the train split of ntu-xsub, as S001C001P003R001A001"):
-        run(argv)
-    assert not (folder / "work").exists()
-
-
-def test_scaling_the_learning_rate_is_said(tiny_run, capsys):
-    _, argv = tiny_run
-    run([*argv, "--scale_lr", "--accumulate=3", "--dataset_args.ntu.train_batch_size=4"])
-    assert "--scale_lr: learning rate 0.075 for 12 samples a step" in capsys.readouterr().out
-
-
-def test_batch_norm_over_several_gpus_is_refused_on_a_cpu(tiny_run):
-    with pytest.raises(UserError, match="--sync_bn true: Paddle synchronises batch norm on GPUs only"):
-        run([*tiny_run[1], "--sync_bn"])

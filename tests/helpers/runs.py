@@ -2,6 +2,8 @@
 
 import json
 
+import numpy as np
+
 from training.checkpoint import read_checkpoint
 
 
@@ -22,6 +24,11 @@ def final(work_dir):
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     figures = [{key: value for key, value in line.items() if key not in ("ips", "reader_cost", "batch_cost")} for line in lines]
     return ({name: value[1] for name, value in read_checkpoint(folder / "last.pdparams")["model"].items()}, figures, folder)
+
+
+def largest_difference(a, b):
+    """Of two runs' weights by name."""
+    return max(float(np.abs(value - b[name]).max()) for name, value in a.items() if value.size)
 
 
 def end_state(work_dir):
