@@ -18,7 +18,6 @@ from pathlib import Path
 import numpy as np
 
 from dataset.demo_motion import ACTIONS, Clip, draw_body, drift, joints, perform, turn
-from dataset.graph import NTU
 from utils.errors import UserError
 from utils.files import replacing
 from utils.terminal import Parser
@@ -33,8 +32,8 @@ BODY_ID = "72057591"  # and nine digits more; real ones begin with 72057594, so 
 JITTER = np.array([*[0.3] * 4, 0.6, 1, 1.5, 3.4, 0.6, 1, 1.5, 3.4, 0.6, 1, 1.5, 3.7, 0.6, 1, 1.5, 3.7, 0.3, *[3.7] * 4]) / 1e3
 SWAY = np.array([3, 3, 3, 3, 6, 20, 18, 17, 6, 20, 18, 17, 6, 28, 25, 18, 6, 28, 25, 18, 3, 18, 15, 18, 15]) / 1e3
 
-RECORD = "%d %d %d %d %d %d %.7g %.7g %d\n25\n" + ("%.7g " * 11 + "%d\n") * 25
-ENDS = np.setdiff1d(np.arange(25), [*NTU.parents, 0])  # Kinect v2 gives the last joint of a limb no orientation
+# A body but for its id: clipped edges, hands, lean and, of 25 joints, orientations are 0, as no reader of skeletons takes them.
+RECORD = "0 0 0 0 0 0 0 0 2\n25\n" + ("%.7g " * 7 + "0 0 0 0 %d\n") * 25
 
 
 def sense(place, rng, rough=1):
@@ -49,23 +48,10 @@ def sense(place, rng, rough=1):
 
 
 def records(place, state):
-    """A body's fields but for its id, (T, 9 + 25 * 12), from joints (T,25,3) in camera space and tracking states."""
+    """What RECORD takes, (T, 25 * 8), of joints (T,25,3) in camera space and tracking states: place, pixels, state."""
     x, y, z = np.moveaxis(place, -1, 0)
-    pixels = np.stack([256.3 + 366 * x / z, 208.5 - 366 * y / z, 974 + 1081 * x / z, 568 - 1081 * y / z], -1)
-    bone = place - place[:, NTU.parents]
-    bone[:, 1] = -bone[:, 0]  # the middle of the spine is its own parent
-    bone /= np.linalg.norm(bone, axis=-1, keepdims=True)
-    # The shortest turn that brings +y onto the bone; the small number settles a bone that points straight down.
-    orientation = np.stack([1 + bone[..., 1], bone[..., 2] + 1e-6, 0 * x, -bone[..., 0]], -1)
-    orientation /= np.linalg.norm(orientation, axis=-1, keepdims=True)
-    orientation[:, ENDS] = 0
-    fields = np.concatenate([place, pixels, orientation, state[..., None]], -1).reshape(len(place), -1)
-    least, most = pixels.min(1), pixels.max(1)
-    clipped = (most[:, 0] > 512) + 2 * (least[:, 0] < 0) + 4 * (least[:, 1] < 0) + 8 * (most[:, 1] > 424)
-    hands = np.repeat(state[:, [7, 11]] == 2, 2, axis=1) * (1, 2, 1, 2)  # confidence, and state: 2 open, 0 unknown
-    spine = place[:, 20] - place[:, 0]
-    lean = np.arctan2(spine[:, [0, 2]] * (1, -1), spine[:, [1]]) / (np.pi / 4)
-    return np.column_stack([clipped, hands, 0 * clipped, lean.clip(-1, 1), 0 * clipped + 2, fields])
+    pixels = 256.3 + 366 * x / z, 208.5 - 366 * y / z, 974 + 1081 * x / z, 568 - 1081 * y / z
+    return np.stack([x, y, z, *pixels, state], -1).reshape(len(place), -1)
 
 
 def view(places, ghost, angle, lens, rng):
