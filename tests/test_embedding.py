@@ -13,9 +13,8 @@ import pytest
 from infer import Recognizer
 from options.schema import load_config
 from reader.recordings import read_samples
-from tests.helpers.exported import export, wide_network
+from tests.helpers.exported import SETTINGS, export, wide_network
 from tests.helpers.places import ROOT
-from tests.helpers.small import TINY
 
 WEB = "onnxruntime-web@1.30"  # for Node and browsers alike
 MOST, FRAMES = 64, {"a short recording": 10, "one frame": 1, "all frames": 64}  # of 10 frames, 26 are computed
@@ -43,7 +42,7 @@ def program(tmp_path_factory):
     """An ONNX file alone, of a small network that takes up to 64 frames."""
     folder = tmp_path_factory.mktemp("program")
     (folder / "weights").write_bytes(b"any")
-    config = load_config("2001", {**TINY, "dataset_args.ntu.num_frame": str(MOST)}.items())
+    config = load_config("2001", {**SETTINGS, "dataset_args.ntu.num_frame": str(MOST)}.items())
     export(wide_network("2001"), config, folder / "best", folder / "weights", to="onnx")
     (folder / "best.yaml").unlink()
     return folder / "best.onnx"

@@ -96,7 +96,7 @@ def assert_same_end(a, b):
     assert a["final"]
 
 
-@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.full) for seed in range(2, 20))])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.full) for seed in range(1, 20))])
 def test_a_run_killed_again_and_again_ends_like_a_straight_one(tiny_run, server, seed):
     folder, argv = tiny_run
     rng, counts = random.Random(seed), folder / "counts"

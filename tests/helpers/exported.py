@@ -19,12 +19,13 @@ from tests.helpers.skeleton_corpus import skeleton_bytes
 from tests.helpers.small import TINY, fill
 from utils.command import run_command
 
+SETTINGS = {**TINY, "model_args.block_args": "[[16, 1, 0]]", "model_args.fusion_stage": "0"}  # exports take half the time of TINY's
 NAMES = [f"S001C001P001R001A{number:03}.skeleton" for number in (1, 2, 3)]
 
 
 def wide_network(number):
     """A small network of a configuration whose classes are well apart."""
-    network = fill(initializer.build_model(load_config(number, TINY.items())))
+    network = fill(initializer.build_model(load_config(number, SETTINGS.items())))
     network.classifier.fc.weight.set_value(network.classifier.fc.weight * 5)
     network.eval()
     return network
@@ -53,7 +54,7 @@ def exports(tmp_path_factory):
         ("recordings", "2001", "paddle", {"coordinates": True}),
         ("view", "2002", "onnx", {}),
     ):
-        config = load_config(number, TINY.items())
+        config = load_config(number, SETTINGS.items())
         export(wide_network(number), config, folder / name, checkpoint, to=to, **options)
     return folder
 

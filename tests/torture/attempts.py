@@ -25,7 +25,7 @@ PROGRAMS = {  # name: module that has `main()`
 MEMORY = 1 << 30  # bytes that a refusal may take at most
 SECONDS = 20  # that it may take
 COMMON = {**TINY, "dataset_args.ntu.root_folder": "npy", "dataset_args.ntu.ntu60_path": "raw", "work_dir": "work"}
-COMMON |= {"scheduler_args.cosine.max_epoch": "1"}
+COMMON |= {"scheduler_args.cosine.max_epoch": "1", "model_args.block_args": "[[16, 1, 0]]", "model_args.fusion_stage": "0"}
 TRAIN = ["main.py", "-c", "2001", *(f"--{key}={value}" for key, value in COMMON.items())]
 EVALUATE = [*TRAIN, "-e", "-pp", "weights.pdparams"]
 RUN = "work/2001_EfficientGCN-B0_ntu-xsub/2022-06-06 06-25-40"
