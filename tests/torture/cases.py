@@ -3,6 +3,7 @@
 import os
 import pickle
 import shutil
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -118,7 +119,8 @@ def settings():
         for what, value in hostile.ODD.items():
             if name in COMMON or name in ("delay_hours", "generate_data", "check", "resume", "extract", "visualize"):
                 continue
-            data = hostile.yaml_bytes(hostile.with_value(defaults, path, list(value) if isinstance(value, tuple) else value))
+            odd = list(value) if isinstance(value, tuple) else value
+            data = hostile.yaml_bytes(reduce(lambda inner, key: {key: inner}, reversed(path), odd))
             yield Case("YAML file, -c", f"{name} is {what}", command, {"changed.yaml": data}, may_run=True)
 
 
