@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from dataset.demo_motion import ACTIONS, Clip, draw_body, drift, joints, perform, turn
+from reader.ntu_writer import skeleton_text
 from utils.errors import UserError
 from utils.files import replacing
 from utils.terminal import Parser
@@ -32,9 +33,6 @@ BODY_ID = "72057591"  # and nine digits more; real ones begin with 72057594, so 
 JITTER = np.array([*[0.3] * 4, 0.6, 1, 1.5, 3.4, 0.6, 1, 1.5, 3.4, 0.6, 1, 1.5, 3.7, 0.6, 1, 1.5, 3.7, 0.3, *[3.7] * 4]) / 1e3
 SWAY = np.array([3, 3, 3, 3, 6, 20, 18, 17, 6, 20, 18, 17, 6, 28, 25, 18, 6, 28, 25, 18, 3, 18, 15, 18, 15]) / 1e3
 
-# A body but for its id: clipped edges, hands, lean and, of 25 joints, orientations are 0, as no reader of skeletons takes them.
-RECORD = "0 0 0 0 0 0 0 0 2\n25\n" + ("%.7g " * 7 + "0 0 0 0 %d\n") * 25
-
 
 def sense(place, rng, rough=1):
     """What a sensor makes of joints (T,25,3): noisy ones, and tracking states (T,25): 2 seen, 1 inferred, 0 lost."""
@@ -47,13 +45,6 @@ def sense(place, rng, rough=1):
     return place + rough * noise * (1 + 0.5 * (state < 2))[..., None], state
 
 
-def records(place, state):
-    """What RECORD takes, (T, 25 * 8), of joints (T,25,3) in camera space and tracking states: place, pixels, state."""
-    x, y, z = np.moveaxis(place, -1, 0)
-    pixels = 256.3 + 366 * x / z, 208.5 - 366 * y / z, 974 + 1081 * x / z, 568 - 1081 * y / z
-    return np.stack([x, y, z, *pixels, state], -1).reshape(len(place), -1)
-
-
 def view(places, ghost, angle, lens, rng):
     """One camera's file (text) of people at `places` on the stage, (T,25,3) each, with the oddities of real files.
 
@@ -62,12 +53,12 @@ def view(places, ghost, angle, lens, rng):
     late, haunted, gap, swapped, crlf = rng.random(5) < (0.2, 0.1, 0.1, 0.5, 0.1)
     height, distance, pitch = lens
     cast = [(place, 1) for place in (places[::-1] if swapped else places)] + [(ghost, 2.5)] * int(haunted)
-    texts, visible = [], np.ones((len(cast), len(ghost)), bool)
+    names, sensed, visible = [], [], np.ones((len(cast), len(ghost)), bool)
     for place, rough in cast:
         ahead = turn(place, -np.radians(angle)) + np.array([0, -height, distance])
         level = np.roll(turn(np.roll(ahead, 1, -1), pitch), -1, -1)  # about the x axis
-        name = f"{BODY_ID}{rng.integers(10**8, 10**9)} "
-        texts.append([name + RECORD % tuple(row) for row in records(*sense(level, rng, rough)).tolist()])
+        names.append(f"{BODY_ID}{rng.integers(10**8, 10**9)}")
+        sensed.append(sense(level, rng, rough))
     if late and len(places) == 2:  # the second person is found late
         visible[1, : int(rng.uniform(0.08, 0.3) * len(ghost))] = False
     if haunted:  # a thing is taken for a body, now and then
@@ -75,11 +66,8 @@ def view(places, ghost, angle, lens, rng):
     if gap:  # nobody is found for some frames, half of the time the first ones
         start = rng.choice((0, rng.integers(len(ghost))))
         visible[:, start : start + rng.integers(1, 7)] = False
-    lines = [
-        f"{sum(seen)}\n" + "".join(itertools.compress(bodies, seen))
-        for bodies, seen in zip(zip(*texts, strict=True), visible.T.tolist(), strict=True)
-    ]
-    return "".join([f"{len(ghost)}\n", *lines]).replace("\n", "\r\n" if crlf else "\n")
+    places, states = zip(*sensed, strict=True)
+    return skeleton_text(places, states, visible, names).replace("\n", "\r\n" if crlf else "\n")
 
 
 def sample_texts(seed, performer, replication, action, frames=None):
