@@ -5,14 +5,16 @@ RUN := $(VENV)/bin/python
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-full test-paddle26 test-min fuzz torture tipc bench gpu-checks alignment docs site lint format clean
+.PHONY: help venv venv-video demo test test-full test-paddle26 test-min fuzz torture tipc bench gpu-checks alignment docs site lint format clean
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 16
 
 venv: $(VENV)/.tests-ready  ## make .venv with all that developing needs
 
-ENVIRONMENTS := $(VENV) $(VENV)-bench $(VENV)-docs $(VENV)-min $(VENV)-paddle26
+venv-video: $(VENV)-video/.ready  ## make .venv-video, with MediaPipe for tools/video.py (1 GB)
+
+ENVIRONMENTS := $(VENV) $(VENV)-bench $(VENV)-docs $(VENV)-min $(VENV)-paddle26 $(VENV)-video
 # Paddle for CPUs, unless an environment has paddlepaddle-gpu or the like: the one would be installed over the other.
 PADDLE = $(if $(filter paddlepaddle-%,$(shell $(@D)/bin/python -m pip list 2> /dev/null)),,'.[cpu]')
 $(VENV)/.ready: PACKAGES = -r requirements.txt $(PADDLE)
@@ -21,6 +23,7 @@ $(VENV)-bench/.ready: PACKAGES = $(PADDLE) '.[onnx,report,bench]'
 $(VENV)-docs/.ready: PACKAGES = '.[docs]'
 $(VENV)-min/.ready: PACKAGES = $(PADDLE) '.[dev,onnx,report]' -c $(VENV)-min/lowest.txt
 $(VENV)-paddle26/.ready: PACKAGES = 'paddlepaddle==2.6.2' 'numpy<2' -r requirements.txt onnxruntime pytest hypothesis setuptools
+$(VENV)-video/.ready: PACKAGES = '.[video]'
 $(VENV)/.tests-ready: $(VENV)/.ready
 $(VENV)/.tests-ready $(ENVIRONMENTS:%=%/.ready): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null || { \

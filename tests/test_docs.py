@@ -19,7 +19,7 @@ from utils import VERSION
 
 SKIPPED = re.compile(r"(\.venv[^/]*|\.git|build|demo|workdir|data|log|node_modules|torture|fuzz)/")
 PAGES = sorted(p for p in ROOT.rglob("*.md") if not SKIPPED.match(p.relative_to(ROOT).as_posix()))
-COMMAND = re.compile(r"^(?:.*?\| |\$ )?((?:\.venv/bin/)?python (?:-m pytest|main\.py|infer\.py|\w+/\w+\.py).*)$")
+COMMAND = re.compile(r"^(?:.*?\| |\$ )?((?:\.venv[\w-]*/bin/)?python (?:-m pytest|main\.py|infer\.py|\w+/\w+\.py).*)$")
 IDS = [str(p.relative_to(ROOT)) for p in PAGES]
 
 

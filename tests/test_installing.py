@@ -20,6 +20,7 @@ FOLDERS = [path.parent for path in ROOT.glob("*/__init__.py") if path.parent.nam
 CODE = [*ROOT.glob("*.py"), *(path for folder in FOLDERS for path in folder.rglob("*.py"))]
 OWN = {folder.name for folder in FOLDERS} | {path.stem for path in ROOT.glob("*.py")}
 DISTRIBUTIONS = packages_distributions() | {"paddle": ["paddlepaddle"], "onnxruntime": ["onnxruntime"]}  # or those for GPUs
+DISTRIBUTIONS |= {"cv2": ["opencv-contrib-python"], "mediapipe": ["mediapipe"]}  # of an environment of their own
 EXTRAS = PROJECT["project"]["optional-dependencies"]
 REQUIREMENTS = re.sub(r"#.*", "", (ROOT / "requirements.txt").read_text(encoding="utf-8")).split("\n")
 
@@ -50,7 +51,7 @@ def test_only_the_extra_cpu_installs_paddle():
 
 def test_what_is_imported_is_installed():
     running = names(REQUIREMENTS) | names(EXTRAS["cpu"])
-    optional = running | names(EXTRAS["report"]) | names(EXTRAS["onnx"])
+    optional = running | names(EXTRAS["report"]) | names(EXTRAS["onnx"]) | names(EXTRAS["video"])
     for path in CODE:
         assert set(imported(path, everywhere=False)) <= running, path
         assert set(imported(path, everywhere=True)) <= optional, path
