@@ -1,11 +1,16 @@
 """Landmarks of a pose model as Kinect's joints: on synthetic people whose joints are known, and by hand."""
 
+import json
+import shutil
+import subprocess
+
 import numpy as np
 import pytest
 
 from dataset.demo_motion import ACTIONS
 from reader.landmarks import FOCAL, LINGER, NEW, POINTS, RATE, follow, in_camera_space, resample
 from tests.helpers.landmarks import landmarks, performance
+from tests.helpers.places import ROOT
 
 WIDE, TALL = (1920, 1080), (720, 1280)
 MIDDLE_OF_SPINE = 1
@@ -91,3 +96,33 @@ def test_people_keep_their_slots():
     assert follow(np.stack([one, empty]), np.stack([far])) == (1,)  # another person
     assert follow(np.stack([one, empty]), np.stack([two])) == (0,)  # the same, who moved
     assert follow(np.stack([empty, empty]), np.stack([one, two])) == (0, 1)
+
+
+DRIVER = """
+const { points, world, image, size, times, length } = JSON.parse(require("node:fs").readFileSync(0));
+const joints = world.map((body, t) => inCameraSpace(body, image[t], size, points));
+console.log(JSON.stringify([joints, resample(times, joints.map(rows => rows.flat()), length)]));
+"""
+
+
+@pytest.mark.skipif(not shutil.which("node"), reason="no node on PATH (Debian: apt-get install nodejs)")
+def test_the_javascript_gives_the_numbers_of_the_python():
+    rng, frames, size = np.random.default_rng(0), 12, (720, 1280)
+    world, image = landmarks(performance(24, frames), size, 1000)
+    visibility = rng.random((frames, 33)).round(1)  # also 0
+    world, times = world + 0.05 * rng.standard_normal(world.shape), np.cumsum(rng.uniform(0.01, 0.4, frames))
+    times[6:] += 1
+
+    def named(points):
+        return [[dict(zip(("x", "y", "z", "visibility"), point, strict=False)) for point in body] for body in points.tolist()]
+
+    given = {"points": POINTS, "size": size, "times": times.tolist(), "length": times[-1] + 0.5, "world": named(world)}
+    given["image"] = named(np.concatenate([image, 0 * image[..., :1], visibility[..., None]], -1))
+    script = (ROOT / "reader" / "landmarks.js").read_text(encoding="utf-8") + DRIVER
+    done = subprocess.run(["node", "-e", script], input=json.dumps(given), capture_output=True, text=True, check=True)
+    joints, found = json.loads(done.stdout)
+    expected = in_camera_space(world, image, visibility, size)
+    np.testing.assert_allclose(joints, expected, rtol=1e-9, atol=1e-9)
+    values, seen = resample(times, expected.reshape(frames, -1), times[-1] + 0.5)
+    np.testing.assert_allclose(found["values"], values, rtol=1e-9, atol=1e-9)
+    assert found["seen"] == seen.tolist() and not seen.all()
