@@ -16,7 +16,7 @@ def skeleton_text(places, states, seen, names):
     for place, state, there, name in zip(places, states, seen, names, strict=True):
         x, y, z = np.moveaxis(place[there], -1, 0)
         pixels = 256.3 + 366 * x / z, 208.5 - 366 * y / z, 974 + 1081 * x / z, 568 - 1081 * y / z
-        rows = np.stack([x, y, z, *pixels, state[there]], -1).reshape(len(x), -1)
+        rows = np.stack([x, y, z, *pixels, state[there]], -1).reshape(len(x), 25 * 8)
         for frame, fields in zip(np.flatnonzero(there), rows.tolist(), strict=True):
             frames[frame].append(BODY % (name, *fields))
     return f"{len(frames)}\n" + "".join(f"{len(bodies)}\n{''.join(bodies)}" for bodies in frames)
