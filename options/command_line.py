@@ -47,7 +47,7 @@ def make_parser():
     add("-ex", "--extract", action="store_true", help="make a static graph for infer.py")
     add("--save_inference_dir", "--save-inference-dir", metavar="DIR", help="its folder (default: beside F)")
     add = parser.add_argument_group("with what").add_argument
-    add("-c", "--config", metavar="ID", default="2001", help="configs/ID.yaml, or a YAML file (default 2001)")
+    add("-c", "--config", metavar="ID", default="2001", help="configs/ID.yaml, b0_xsub and the like, or a YAML file (default 2001)")
     add("-pp", "--pretrained_path", "--pretrained", metavar="F", help="checkpoint")
     add("-g", "--gpus", nargs="*", metavar="N", help="devices (default 0); none given, or []: CPU")
     add("-w", "--work_dir", metavar="DIR", help="run folders are made here (default ./workdir)")

@@ -1,6 +1,6 @@
 """Types of every setting, and the one way to a configuration: defaults, then a YAML file, then the command line."""
 
-import difflib
+import itertools
 import re
 from functools import reduce
 from pathlib import Path
@@ -10,16 +10,25 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, cr
 
 from utils.errors import UserError, printable
 
+from .near import meant
 from .skeleton import Skeleton, read_skeleton
 from .yaml_file import Count, FilePath, Positive, Section, Text, find_yaml, parse_yaml, read_yaml
 
 FOLDER = Path(__file__).parents[1] / "configs"
 DATASETS = ("ntu-xsub", "ntu-xview", "ntu-xsub120", "ntu-xset120")
+FAMILY = itertools.product(("", "_sep"), (0, 2, 4), DATASETS)  # the order in which the paper's code counts its configurations
+NAMES = {f"b{size}{layer}_{dataset[4:]}": str(2001 + n) for n, (layer, size, dataset) in enumerate(FAMILY)}  # b0_xsub: 2001
 
 
 def _is_dataset(name):
     if name not in DATASETS and not re.fullmatch(r"custom-[A-Za-z0-9_-]+", name):
         raise ValueError(f"must be {', '.join(DATASETS)} or custom-NAME")
+    return name
+
+
+def _is_network(name):
+    if not re.fullmatch(r"EfficientGCN-B\d", name):
+        raise ValueError("must be EfficientGCN-B and one digit, as EfficientGCN-B0")
     return name
 
 
@@ -39,7 +48,7 @@ TYPES = {  # of settings that are neither switches, numbers, choices nor paths
     "gpus": list[Count],
     "dataset": Annotated[str, AfterValidator(_is_dataset)],
     "graph": Annotated[Skeleton | None, BeforeValidator(read_skeleton)],
-    "model_type": Annotated[str, Field(pattern=r"^EfficientGCN-B\d$")],
+    "model_type": Annotated[str, AfterValidator(_is_network)],
     "block_args": Annotated[list[Annotated[Block, BeforeValidator(_block)]], Field(min_length=1, max_length=32)],
     "kernel_size": Annotated[list[Count], Field(min_length=2, max_length=2)],
     "scale_args": Annotated[list[Annotated[float, Field(gt=0, le=4)]], Field(min_length=2, max_length=2)],
@@ -147,29 +156,33 @@ def _merge(base, changes):
     return base | {key: _merge(base.get(key), value) for key, value in changes.items()}
 
 
-def _explain(error):
-    """One line for the first thing that is wrong: dotted key, value, what is allowed, near matches."""
+def _explain(error, values, defaults, given, path):
+    """One line for the first thing that is wrong: dotted key, value, what is allowed, near matches.
+
+    `given`: dotted keys of the command line; other keys are those of the file `path`.
+    """
     first = error.errors()[0]
-    path = [printable(str(part)) for part in first["loc"]]
-    key, value = ".".join(path), first["input"]
+    parts = [printable(str(part)) for part in first["loc"]]
+    key, value = ".".join(parts), first["input"]
     if first["type"] == "extra_forbidden":
-        known = reduce(dict.get, path[:-1], DEFAULTS) or ()
-        near = difflib.get_close_matches(path[-1], known, cutoff=0.5) or known
-        return f"{key}: no such key; {'did you mean' if len(near) < 4 else 'possible'}: {', '.join(near)}?"
-    message = first["msg"].removeprefix("Value error, ")
-    message = message[0].lower() + message[1:]
-    huge = isinstance(value, dict) or (isinstance(value, int) and value.bit_length() > 999)
-    shown = "" if huge or not key else f" {value!r:.60}"
-    return f"{key}{shown}: {message}" if key else message
+        typed = key.startswith(given) or any(name.startswith(f"{key}.") for name in given)
+        near = " or ".join("--" * typed + name for name in meant(parts[-1], values, defaults))
+        line = f"{key}: no such key; {f'did you mean {near}?' if near else 'docs/configuration.md lists all'}"
+    else:
+        message = first["msg"].removeprefix("Value error, ")
+        huge = isinstance(value, dict) or (isinstance(value, int) and value.bit_length() > 999)
+        line = f"{key}{'' if huge or not key else f' {value!r:.60}'}: ".lstrip(": ") + message[0].lower() + message[1:]
+        typed = line.startswith(given)
+    return f"--{line}" if typed else f"{path}: {line}"
 
 
 def load_config(name, overrides=()):
-    """The configuration NAME (an id in configs/ or a path) with `overrides` [(dotted key, value or YAML text)] on top.
+    """The configuration NAME (an id in configs/, one of NAMES, a path) with `overrides` [(dotted key, value or YAML text)].
 
     Raises UserError, one line, on an unknown file or key (with near matches), a wrong type or a value out of range.
     """
     try:
-        path = find_yaml(name, FOLDER)
+        path = find_yaml(NAMES.get(name, name), FOLDER, NAMES)
     except ValueError as error:
         raise UserError(f"--config {name}: {error}") from error
     values = _merge(DEFAULTS, read_yaml(path))
@@ -180,5 +193,4 @@ def load_config(name, overrides=()):
     try:
         return Config(**{str(key): value for key, value in values.items()})
     except ValidationError as error:
-        line, given = _explain(error), tuple(dotted for dotted, _ in overrides)
-        raise UserError(f"--{line}" if line.startswith(given) else f"{path}: {line}") from error
+        raise UserError(_explain(error, values, DEFAULTS, tuple(dotted for dotted, _ in overrides), path)) from error

@@ -35,14 +35,17 @@ class _Loader(yaml.SafeLoader):
 _Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789"))
 
 
-def find_yaml(name, folder):
-    """The YAML file of this path, or of this name in a folder; raises ValueError, with near names, where there is none."""
+def find_yaml(name, folder, more=()):
+    """The YAML file of this path, or of this name in a folder; raises ValueError, with near names, where there is none.
+
+    `more`: names that could have been given besides those in the folder.
+    """
     path = Path(name).expanduser() if Path(name).suffix in (".yaml", ".yml") else folder / f"{name}.yaml"
     if path.is_file() and path.stem != "defaults":
         return path
-    known = sorted({file.stem for file in folder.glob("*.yaml")} - {"defaults"})
+    known = sorted({*(file.stem for file in folder.glob("*.yaml")), *more} - {"defaults"})
     near = difflib.get_close_matches(str(name), known)
-    raise ValueError(f"no file {path}; {'near' if near else 'known'}: {', '.join(near or known)}")
+    raise ValueError(f"no file {path}; {'near' if near else 'there are'}: {', '.join(near or [*known[:6], '...'])}")
 
 
 def parse_yaml(text, source):

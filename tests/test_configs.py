@@ -8,7 +8,7 @@ import paddle
 import pytest
 
 from initializer import build_model, data_shape
-from options.schema import load_config
+from options.schema import NAMES, load_config
 from tests.helpers.places import GOLDEN, ROOT
 from tests.helpers.tables import parameters
 
@@ -29,6 +29,14 @@ def row(number):
     """(layer type, digit, data set) of a configuration, by the numbering of the paper's code."""
     place = number - 2001
     return ("SG", "Sep")[place // 12], (0, 2, 4)[place % 12 // 4], DATA_SETS[place % 4]
+
+
+def test_configurations_have_names_beside_their_numbers():
+    for number in NUMBERS:
+        layer, digit, dataset = row(number)
+        name = f"b{digit}{'_sep' * (layer == 'Sep')}_{dataset.removeprefix('ntu-')}"
+        assert NAMES[name] == str(number)
+    assert len(NAMES) == 24 and load_config("b0_xview") == load_config("2002")
 
 
 @pytest.mark.parametrize("number", NUMBERS)

@@ -123,6 +123,34 @@ def test_a_mistake_names_key_value_and_what_is_allowed(name, overrides, parts):
 
 
 @pytest.mark.parametrize(
+    "argv, meant",
+    [
+        (["--epochs", "3"], "--scheduler_args.cosine.max_epoch"),
+        (["--epochs", "3", "-ls", "step"], "--scheduler_args.step.max_epoch"),
+        (["--max-epoch=3"], "--scheduler_args.cosine.max_epoch"),
+        (["--lr", "0.1"], "--optimizer_args.Momentum.learning_rate"),
+        (["--lr", "0.1", "-o", "Adam"], "--optimizer_args.Adam.learning_rate"),
+        (["--batch_size", "8"], "--dataset_args.ntu.train_batch_size"),
+        (["--batch-size", "8", "-d", "custom-x"], "--dataset_args.custom.train_batch_size"),
+        (["--train_batch_size", "8"], "--dataset_args.ntu.train_batch_size"),
+        (["--dataset_args.train_batch_size", "8"], "--dataset_args.ntu.train_batch_size"),
+        (["--device", "cpu"], "--gpus"),
+        (["--model_arg.edge", "true"], "--model_args"),
+    ],
+)
+def test_a_name_that_other_programs_use_leads_to_the_key_that_is_meant(argv, meant):
+    with pytest.raises(UserError, match=rf"no such key; did you mean {meant}\?$"):
+        load_config(*parse_command_line(argv))
+
+
+def test_no_message_lists_all_keys_or_shows_a_regular_expression():
+    for overrides in ([("xyzzy", "1")], [("model_type", "B0")], [("dataset", "ntu")]):
+        with pytest.raises(UserError) as error:
+            load_config("2001", overrides)
+        assert len(str(error.value)) < 120 and not set("^\\$") & set(str(error.value))
+
+
+@pytest.mark.parametrize(
     "text, part",
     [
         ("a: [", "line"),

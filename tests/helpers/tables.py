@@ -9,7 +9,7 @@ import re
 from collections import Counter
 
 from options.command_line import make_parser
-from options.schema import FOLDER, Config, load_config
+from options.schema import FOLDER, NAMES, Config, load_config
 from tests.helpers.places import ROOT
 from utils.process import start_paddle
 
@@ -105,16 +105,16 @@ def networks():
     start_paddle()
     from initializer import build_model, data_shape
 
-    configs = head("config", "data set", "network", "parameters", "published top-1")
+    configs = head("config", "or", "data set", "network", "parameters", "published top-1")
     titles = ["network", "built channels", "temporal layers", "parameters without edges"]
     costs = {"": head(*titles, "convolutions", "graph products", "by layers", "published")}
-    for name in map(str, range(2001, 2025)):
+    for named, name in NAMES.items():
         config = load_config(name)
         model = build_model(config)
         title = f"{config.model_type[-2:]} {config.model_args.layer_type}"
         trained, without_edges = parameters(model)
         published = re.search(r"\((.*)\)", (FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))[1]
-        configs += row(name, config.dataset, title, f"{trained:,}", published)
+        configs += row(name, named, config.dataset, title, f"{trained:,}", published)
         if title not in costs:
             cost = count(model, data_shape(config))
             sizes = [" ".join(str(block[i]) for block in model.blocks) for i in (0, 2)]
