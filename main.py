@@ -102,11 +102,15 @@ def evaluate(config, tuned, command):
 
     import initializer
     import processor
+    from evaluation.report import check_report
     from training.checkpoint import load_weights, read_checkpoint
     from training.precision import mixed_precision
 
     checkpoint = read_checkpoint(config.pretrained_path)
     feeder = initializer.build_feeder(config, "eval")
+    reported = config.visualize or config.report or config.save_figures
+    if reported:
+        check_report(feeder.names, config.report_args.names, config.save_figures)
     folder = initializer.start_job(config, tuned, train=False)
     model = initializer.build_model(config)
     load_weights(model, checkpoint, config.pretrained_path, why=initializer.why_misfit)
@@ -124,7 +128,7 @@ def evaluate(config, tuned, command):
         scores.save(folder / "scores.npz")
         get_logger().info(f"Scores of every sample: {folder / 'scores.npz'}")
         places, jobs = {"log": folder / "log.txt", "scores": folder / "scores.npz"}, ["-v", "-ex"]
-        if config.visualize or config.report or config.save_figures:
+        if reported:
             places |= report(config, model, feeder, scores, folder)
             jobs = ["-ex"]
         print(closing_block("Evaluated", places, next_jobs(command, config.pretrained_path, *jobs)))
@@ -178,6 +182,16 @@ def extract(config, tuned, command):
     print(closing_block("Exported", {"program": f"{prefix}.*"}, jobs))
 
 
+def named_checkpoint(config):
+    """The configuration with the path that `-pp best` or `-pp last` stands for: that checkpoint of its newest run."""
+    if config.pretrained_path not in ("best", "last"):
+        return config
+    import initializer
+    from training.checkpoint import newest
+
+    return config.model_copy(update={"pretrained_path": newest(initializer.runs_folder(config), config.pretrained_path)})
+
+
 def launched():
     """Whether Paddle's launcher started this process."""
     return "PADDLE_TRAINERS_NUM" in os.environ
@@ -208,7 +222,7 @@ def main(argv=None):
         if not (config.extract or launched()):
             launch(config, argv)
         job = extract if config.extract else evaluate if config.evaluate or config.visualize else train
-        return job(config, tuned, same_command(name, overrides)) or 0
+        return job(named_checkpoint(config), tuned, same_command(name, overrides)) or 0
     except UserError:
         drop_unused_folder()
         raise

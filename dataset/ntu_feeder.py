@@ -41,7 +41,7 @@ def load_data(path):
 def check_is_there(path):
     """Raise UserError where a file of a data set is missing."""
     if not Path(path).is_file():
-        raise UserError(f"{path}: no such file; make the data set first (python main.py -c ID -gd)")
+        raise UserError(f"{path}: no such file")
 
 
 def write_header(file, shape):

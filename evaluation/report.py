@@ -21,17 +21,25 @@ CONFUSIONS = 20  # listed on the page
 MISSING = 9999  # in place of a coordinate that is not there
 
 
+def check_report(samples, names, figures=None):
+    """Raise UserError where a report could not be written, before the work that it is on: names, packages, folder of pictures."""
+    if unknown := [name for name in names if name not in samples]:
+        raise UserError(f"--report_args.names: {unknown[0]!r} is not among the {len(samples)} samples, as {samples[0]!r} is")
+    plotly_source()
+    if figures:
+        from .figures import save_figures  # noqa: F401  (needs matplotlib)
+
+        Path(figures).mkdir(parents=True, exist_ok=True)
+
+
 def choose_samples(scores, count, names=()):
     """Indices of samples to show: those of `names`, else `count`.
 
     Half of these are wrong, the surest of each of the most frequent confusions; the others are the surest right ones, of
-    classes spread over the list. Raises UserError where a name is not among the samples.
+    classes spread over the list.
     """
     if names:
-        row = {name: i for i, name in enumerate(scores.names)}
-        if unknown := [name for name in names if name not in row]:
-            raise UserError(f"report_args.names: {unknown[0]!r} is not among the {len(row)} samples, as {scores.names[0]!r} is")
-        return [row[name] for name in names]
+        return [scores.names.index(name) for name in names]
     predicted, sure = scores.logits.argmax(1), scores.probabilities().max(1)
     surest = {}  # (true, predicted class) -> index
     for index in np.argsort(-sure, kind="stable").tolist():
@@ -121,15 +129,20 @@ def packed(data):
     return base64.b64encode(gzip.compress(data.encode(), mtime=0)).decode()
 
 
-def write_page(path, data):
-    """Write the page; raises UserError where the plotting library is missing."""
+def plotly_source():
+    """JavaScript of the plotting library; raises UserError where it is missing."""
     try:
         from plotly.offline import get_plotlyjs
     except ImportError as error:
         raise UserError(f"the report needs the package plotly ({error}); pip install '.[report]'") from error
+    return get_plotlyjs()
+
+
+def write_page(path, data):
+    """Write the page."""
     parts = {path.name: path.read_text(encoding="utf-8") for path in ASSETS.iterdir()}
     page = parts.pop("page.html")
-    parts |= {"title": html.escape(data["title"]), "plotly": packed(get_plotlyjs())}
+    parts |= {"title": html.escape(data["title"]), "plotly": packed(plotly_source())}
     parts["data"] = packed(json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False))
     for name, text in parts.items():
         page = page.replace(f"<!--{name}-->", text)

@@ -11,15 +11,22 @@ EXAMPLES = """examples:
   python main.py -c 2001 --check                  what is in the raw folders of NTU RGB+D 60?
   python main.py -c 2001 -gd                      make the npy data set of its x-sub split
   python main.py -c 2001                          train
-  python main.py -c 2001 -r                       go on with the newest run
-  python main.py -c 2001 -pp best.pdparams --scheduler_args.cosine.max_epoch 30 -o Adam
-                                                  train from these weights, with other settings
-  python main.py -c 2001 -e -pp best.pdparams     evaluate
-  python main.py -c 2001 -v -pp best.pdparams     evaluate and write the report, a page for the browser
-  python main.py -c 2001 -v -pp best.pdparams --save_figures figures
+  python main.py -c 2001 -r                       resume the newest run
+  python main.py -c 2001 -e -pp best              evaluate the best checkpoint of the newest run
+  python main.py -c 2001 -v -pp xsub.pdparams     evaluate a file and write the report, a page for the browser
+  python main.py -c 2001 -v -pp best --save_figures figures
                                                   and pictures for a paper
-  python main.py -c 2001 -ex -pp best.pdparams    export
-Any key of configs/defaults.yaml can be given as --SECTION.KEY VALUE."""
+  python main.py -c 2001 -ex -pp best --save_inference_dir exported
+                                                  export for infer.py
+settings (all of them: docs/configuration.md), with their defaults:
+  --scheduler_args.cosine.max_epoch 70            epochs
+  --dataset_args.ntu.train_batch_size 16          samples a step, of each device
+  --optimizer_args.Momentum.learning_rate 0.1     for 16 samples a step
+  --accumulate 1                                  batches of one optimizer step
+  --amp O1                                        mixed precision, on a GPU (default: none)
+  --export_to paddle                              or onnx, triton
+  --new_head false                                true: take the weights of -pp, but for the classifier
+  --skip_bad false                                true: -gd leaves out files that can't be read"""
 JOB = ("generate_data", "check", "evaluate", "extract", "visualize", "resume", "pretrained_path", "new_head", "delay_hours")
 JOB += ("report", "save_figures", "save_inference_dir")  # keys that say what to do, not with what
 
@@ -32,8 +39,8 @@ def make_parser():
     add("--check", action="store_true", help="what is in the raw folders; exit code 2 if anything is wrong")
     add("-d", "--dataset", metavar="NAME", help="ntu-xsub, ntu-xview, ntu-xsub120, ntu-xset120, custom-NAME")
     add("-db", "--debug", action="store_true", help="only 300 samples of each split")
-    add = parser.add_argument_group("train (what is done without another job; -pp F: from these weights)").add_argument
-    add("-r", "--resume", action="store_true", help="go on with the newest run; with -pp F, with F")
+    add = parser.add_argument_group("train (the job if no other is named; -pp F: from the weights of F)").add_argument
+    add("-r", "--resume", action="store_true", help="resume the newest run; with -pp F, resume F")
     add("-mt", "--model_type", metavar="NAME", help="EfficientGCN-B0, -B2, -B4, ...")
     add("-o", "--optimizer", metavar="NAME", help="Momentum, Adam")
     add("-ls", "--lr_scheduler", metavar="NAME", help="cosine, step")
@@ -41,18 +48,30 @@ def make_parser():
     add = parser.add_argument_group("evaluate and see (with -pp F)").add_argument
     add("-e", "--evaluate", action="store_true", help="score the whole eval split")
     add("-v", "--visualize", action="store_true", help="score it and write report_F.html: results, and what the model saw")
-    add("--report", action="store_true", help="-e: write the report as well")
-    add("--save_figures", metavar="DIR", help="pictures for papers as well, in this folder")
+    add("--report", action="store_true", help="with -e: write the report as well")
+    add("--save_figures", metavar="DIR", help="with -v or -e: pictures for papers as well, in this folder")
     add = parser.add_argument_group("export (with -pp F)").add_argument
-    add("-ex", "--extract", action="store_true", help="make a static graph for infer.py")
+    add("-ex", "--extract", action="store_true", help="make a program for infer.py")
     add("--save_inference_dir", "--save-inference-dir", metavar="DIR", help="its folder (default: beside F)")
-    add = parser.add_argument_group("with what").add_argument
-    add("-c", "--config", metavar="ID", default="2001", help="configs/ID.yaml, b0_xsub and the like, or a YAML file (default 2001)")
-    add("-pp", "--pretrained_path", "--pretrained", metavar="F", help="checkpoint")
-    add("-g", "--gpus", nargs="*", metavar="N", help="devices (default 0); none given, or []: CPU")
+    add = parser.add_argument_group("for every job").add_argument
+    add(
+        "-c",
+        "--config",
+        metavar="ID",
+        default="2001",
+        help="configs/ID.yaml, b0_xsub to b4_sep_xset120, or a YAML file (default 2001)",
+    )
+    add(
+        "-pp",
+        "--pretrained_path",
+        "--pretrained",
+        metavar="F",
+        help="checkpoint: a file; best or last: that of this ID's newest run",
+    )
+    add("-g", "--gpus", nargs="*", metavar="N", help="devices (default 0, on a machine without GPU the CPU); -g alone: CPU")
     add("-w", "--work_dir", metavar="DIR", help="run folders are made here (default ./workdir)")
-    add("-np", "--no_progress_bar", action="store_true", help="lines instead of bars")
-    add("-dh", "--delay_hours", metavar="H", help="wait before starting")
+    add("-np", "--no_progress_bar", action="store_true", help="all lines of the log instead of bars and a summary")
+    add("-dh", "--delay_hours", metavar="H", help="hours to wait before starting")
     add("--version", action="version", version=f"EfficientGCN-Paddle {VERSION}", help="show this project's version and stop")
     add("-h", "--help", action="help", help="show this and stop")
     return parser

@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import shlex
+import shutil
 import signal
 import struct
 import subprocess
@@ -17,6 +18,7 @@ import pytest
 
 import main
 from evaluation.scores import Scores
+from options.schema import load_config
 from tests.helpers.places import GOLDEN, ROOT, environment
 from tests.helpers.small import prepare_run
 from training import device
@@ -91,7 +93,7 @@ def test_training_prints_the_lines_that_log_readers_parse(trained):
     ):
         assert re.search(f"^{stamp}{pattern}$", done.stdout, re.M), pattern
     run = next((folder / "work").glob("2001_EfficientGCN-B0_ntu-xsub/*"))
-    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d-\d\d-\d\d", run.name)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d", run.name)
     expected = {"config.yaml", "log.txt", "model.txt", "last.pdparams", "best.pdparams", "metrics.jsonl"}
     assert expected <= {path.name for path in run.iterdir()}
     assert (folder / "work" / "model.pdparams").read_bytes() == (run / "last.pdparams").read_bytes()
@@ -102,6 +104,35 @@ def test_a_finished_job_says_what_to_run_next_and_it_runs(trained, capsys):
     assert main.main(shlex.split(re.search(r"^    python main.py (.* -ex -pp .*)$", trained[2].stdout, re.M)[1])) == 0
     out = capsys.readouterr().out
     assert "Exported" in out and "infer.py --model_file" in out
+
+
+def test_best_and_last_are_those_of_the_newest_run_also_of_one_with_a_blank_in_its_name(tmp_path):
+    runs = tmp_path / "2001_EfficientGCN-B0_ntu-xsub"
+    for run, names in {"2022-06-06 09-00-00": ["best", "last"], "2022-06-06_08-00-00": ["last"], "2022-06-07_00-00-00": []}.items():
+        (runs / run).mkdir(parents=True)
+        for name in names:
+            (runs / run / f"{name}.pdparams").touch()
+
+    def chosen(name):
+        return main.named_checkpoint(load_config("b0_xsub", [("work_dir", str(tmp_path)), ("pretrained_path", name)])).pretrained_path
+
+    assert chosen("last") == str(runs / "2022-06-06_08-00-00" / "last.pdparams") and chosen("./best") == "./best"
+    with pytest.raises(UserError, match=r"-pp best: .*2022-06-06_08-00-00 has none yet; .* -pp last"):
+        chosen("best")
+    shutil.rmtree(runs / "2022-06-06_08-00-00")
+    assert chosen("best") == str(runs / "2022-06-06 09-00-00" / "best.pdparams")
+    shutil.rmtree(runs)
+    with pytest.raises(UserError, match=r"-pp last: no run in .*; train first"):
+        chosen("last")
+
+
+@pytest.mark.parametrize("wrong, part", [(["--report_args.names=[nobody]"], "'nobody' is not among the 7 samples"), (["--save_figures={}/taken"], "taken")])
+def test_what_is_wrong_with_a_report_is_said_before_the_evaluation(trained, monkeypatch, capsys, wrong, part):
+    folder, argv, _ = trained
+    (folder / "taken").touch()
+    monkeypatch.setattr("processor.evaluate", None)
+    assert run_command(lambda: main.main([*argv, "-v", "-pp", "best", *(word.format(folder) for word in wrong)])) == 2
+    assert part in capsys.readouterr().err
 
 
 def test_colours_and_bars_are_for_terminals_alone(trained):
@@ -146,7 +177,8 @@ def test_a_signal_saves_and_says_how_to_go_on(tiny_run, capsys, number, code):
         (["-c", "nothing"], "nothing"),
         (["-c", "2001", "-e"], "-pp"),
         (["-e", "-pp", "missing.pdparams"], "missing.pdparams"),
-        (["-c", "2001"], "make the data set first"),
+        (["-c", "b0_xview"], "make the data set first: python main.py -c 2002 -gd"),
+        (["-e", "-pp", "best"], "-pp best: no run in workdir/2001_EfficientGCN-B0_ntu-xsub; train first, or give a file"),
         (["-r"], "no run with a usable checkpoint"),
         (["-gd"], "nturgb+d_skeletons60"),
         (["--model_args.edg", "1"], "edge"),

@@ -10,7 +10,7 @@ from importlib import import_module
 import numpy as np
 import pytest
 
-from evaluation.report import MISSING, choose_samples, describe_sample, read_curves, write_page
+from evaluation.report import MISSING, check_report, choose_samples, describe_sample, read_curves, write_page
 from evaluation.scores import Scores, top_confusions
 from tests.helpers.pages import make_data, make_look, make_scores
 from tests.helpers.places import GOLDEN, ROOT, environment
@@ -31,7 +31,7 @@ def test_samples_are_chosen_from_both_sides_and_by_name():
     assert pairs[:4] == [pair[:2] for pair in top_confusions(scores.confusion(), 4)]
     assert choose_samples(scores, 8, [scores.names[7], scores.names[3]]) == [7, 3]
     with pytest.raises(UserError, match="'nobody' is not among the 200 samples"):
-        choose_samples(scores, 8, ["nobody"])
+        check_report(scores.names, ["nobody"])
     sure = make_scores(6, 50, sure=100.0)
     assert sure.hits(1).all() and len(choose_samples(sure, 8)) == 6
     wrong = Scores(sure.names, (sure.labels + 1) % 6, sure.logits)

@@ -108,9 +108,9 @@ def _locked(folder):
 
 
 def make_run_folder(parent):
-    """Make and return PARENT/TIME (like 2022-06-06 06-25-40), a folder that no other run has: a taken second is waited out."""
+    """Make and return PARENT/TIME (like 2022-06-06_06-25-40), a folder that no other run has: a taken second is waited out."""
     while True:
-        folder = Path(parent) / time.strftime("%Y-%m-%d %H-%M-%S")
+        folder = Path(parent) / time.strftime("%Y-%m-%d_%H-%M-%S")
         try:
             folder.mkdir(parents=True)
             return folder

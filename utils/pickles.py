@@ -63,7 +63,7 @@ class _Unpickler(pickle._Unpickler):
     """Python's unpickler in its form written in Python, with those operations only that make plain data."""
 
     def refuse(self):
-        raise ValueError("it has an operation that no plain data needs")
+        raise ValueError("it does more than hold numbers, texts and lists")
 
     dispatch = dict.fromkeys(range(256), refuse)
 
@@ -75,7 +75,7 @@ class _Unpickler(pickle._Unpickler):
 
     def find_class(self, module, name):
         if (module, name) not in self.makers:
-            raise ValueError(f"it asks for {module}.{name}, which no such file needs")
+            raise ValueError(f"it asks for {module}.{name}, which is no number, text or list")
         return self.makers[module, name]
 
     def load_reduce(self):
