@@ -2,7 +2,7 @@
 
 from infer import Recognizer
 
-recognizer = Recognizer("workdir/model")
+recognizer = Recognizer("exported")
 for prediction in recognizer.predict("S001C001P001R001A007.skeleton"):
     print(prediction.name, prediction.classes[0], prediction.probabilities[0])
 """
@@ -36,6 +36,12 @@ from utils.errors import UserError, printable
 from utils.terminal import Parser, boolean, paint
 
 FRAMES_PER_SECOND = 30  # of NTU RGB+D's sensor
+EXAMPLES = """examples (exported: made by python main.py -c 2001 -ex -pp best --save_inference_dir exported):
+  python infer.py --model_file exported --data_file some.skeleton
+  python infer.py --model_file exported --data_file recordings --output results.csv
+  python infer.py --model_file best.onnx --data_file long.skeleton --window 96 --stride 30
+  python infer.py --model_file exported --data_file eval_data.npy --label_file eval_label.pkl -b 16
+BOOL is True or False; without it True; without the option False."""
 
 
 class Recognizer:
@@ -194,7 +200,13 @@ def recognise(recognizer, options, failures):
         show(prediction, None)
         yield prediction
     if right:
-        print(f"Infer Mean Accuracy:  {round(sum(right) / len(right), 6)}")
+        mean = sum(right) / len(right)
+        said = (
+            f"{sum(right)} of {len(right)} right, {mean:.2%}"
+            if sys.stdout.isatty()
+            else f"Infer Mean Accuracy:  {round(mean, 6)}"
+        )
+        print(said)
     for note, count in notes.items():
         print(f"note: {first[note]}{f' and {count - 1} more' * (count > 1)}: {note}")
     if options.benchmark:
@@ -212,28 +224,42 @@ def positive(text, least=1):
 
 def parse(argv):
     """Options of a command line; --use-gpu and --use_gpu are the same."""
-    parser = Parser(prog="infer.py", description=__doc__.splitlines()[0])
-    add, switch = (parser.add_argument, {"type": boolean, "nargs": "?", "const": True, "default": False, "metavar": "BOOL"})
+    use = "python infer.py --model_file PROGRAM --data_file RECORDINGS [OPTION ...]"
+    parser = Parser(prog="infer.py", usage=use, description=__doc__.splitlines()[0], epilog=EXAMPLES)
+    add, switch = (
+        parser.add_argument,
+        {"type": boolean, "nargs": "?", "const": True, "default": False, "metavar": "BOOL"},
+    )  # default: False
     add("--model_file", required=True, help="program: a file (.json, .pdmodel, .onnx), its prefix, or its folder")
-    add("--params_file", help="its parameters, where they do not lie beside it")
+    add("--params_file", help="its parameters (default: the file beside it)")
     add("--data_file", required=True, help=".skeleton file, folder of them, .npy file; -: file names from stdin")
-    add("--label_file", help="labels (.pkl) of a .npy data file: accuracies are printed")
-    add("-b", "--batch_size", type=positive, help="default: 1 with labels or names from stdin, else as is quickest")
-    add("--backend", choices=["paddle", "onnxruntime"], help="default: by the program found, Paddle's first")
-    add("--use_gpu", **switch)
-    add("--gpu_id", type=lambda text: positive(text, 0), default=0, help="which GPU, from 0; of CUDA_VISIBLE_DEVICES, if set")
+    add("--label_file", help="labels (.pkl) of a .npy data file: what is right is shown")
+    add(
+        "-b",
+        "--batch_size",
+        type=positive,
+        help="recordings at a time (default: 1 with labels or names from stdin, else as is quickest)",
+    )
+    add("--backend", choices=["paddle", "onnxruntime"], help="what runs it (default: by the program found, Paddle's first)")
+    add("--use_gpu", help="Paddle's engine for GPUs", **switch)
+    add(
+        "--gpu_id",
+        type=lambda text: positive(text, 0),
+        default=0,
+        help="which GPU, from 0 (the default); of CUDA_VISIBLE_DEVICES, if set",
+    )
     add(
         "--precision",
         choices=["fp32", "fp16"],
         default="fp32",
-        help="fp16: on a GPU only; int8 changes most answers (docs/findings.md)",
+        help="fp32 (default); fp16: on a GPU only; int8 changes most answers (docs/findings.md)",
     )
-    add("--enable_mkldnn", help="oneDNN", **switch)
-    add("--cpu_threads", type=positive, help="default: all cores")
-    add("--use_tensorrt", help="False: TIPC passes it", **switch)
-    add("--gpu_mem", type=positive, default=8000, help="MB of GPU memory to begin with")
+    add("--enable_mkldnn", help="Paddle's engine with oneDNN", **switch)
+    add("--cpu_threads", type=positive, help="default: as many as cores")
+    add("--use_tensorrt", help="TIPC passes False; True is refused", **switch)
+    add("--gpu_mem", type=positive, default=8000, help="MB of GPU memory to begin with (default 8000)")
     add("--allow_unverified", help="run an engine that the export did not verify", **switch)
-    add("--top_k", type=positive, default=5, help="classes for each sample")
+    add("--top_k", type=positive, default=5, help="classes for each sample (default 5)")
     add("--window", type=positive, help="frames: slide over recordings of any length and print a time line")
     add("--stride", type=positive, help="frames from window to window (default: the window)")
     add("--output", help="write the predictions to a .csv or .jsonl file as well")

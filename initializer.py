@@ -33,6 +33,7 @@ from utils.errors import UserError
 from utils.files import make_run_folder, replacing
 from utils.log import get_logger, set_up_logging
 from utils.process import threads, versions
+from utils.terminal import watched
 
 DEBUG_SAMPLES = 300
 RECIPE_BATCH = 16  # samples a step that the learning rates of the recipe are for
@@ -189,12 +190,14 @@ def synchronise_batch_norm(config, model):
 
 
 def log_setup(config, feeder, model):
-    """Log what a run is made of, in the lines that readers of these logs expect."""
-    log, data = get_logger().info, config.data
+    """Log what a run is made of, in the lines that readers of these logs expect, and in one line for everybody."""
+    log, data, classes = get_logger().debug, config.data, len(class_names(config))
+    size = sum(p.size for p in model.parameters() if not p.stop_gradient)
+    get_logger().info(f"{config.model_type}, {size:,} parameters; {config.dataset}, {len(feeder)} samples, {classes} classes")
     log(f"Dataset: {config.dataset}, {'debug: ' if config.debug else ''}{len(feeder)} samples")
     log(f"Batch size: train-{data.train_batch_size}, eval-{data.eval_batch_size}")
     log(f"Data shape (branch, channel, frame, joint, person): {list(feeder.sample_shape)}")
-    log(f"Number of action classes: {len(class_names(config))}")
+    log(f"Number of action classes: {classes}")
     log(f"Model: {config.model_type} {config.plain()['model_args']}, built (channels, stride, depth): {model.blocks}")
     log(f"LR_Scheduler: {config.lr_scheduler} {config.schedule.model_dump()}")
     log(f"Optimizer: {config.optimizer} {getattr(config.optimizer_args, config.optimizer).model_dump()}")
@@ -216,15 +219,16 @@ def start_job(config, tuned, *, train, folder=None):
     if folder is None:
         parent = runs_folder(config) if train else Path(config.work_dir) / "temp"
         folder = make_run_folder(parent) if first else parent  # other ranks write nothing
-    log = set_up_logging(folder if first else None, quiet=not first).info
+    log = set_up_logging(folder if first else None, quiet=not first, brief=watched() and not config.no_progress_bar)
     device = choose_device(config.gpus)
     if paddle.distributed.ParallelEnv().world_size > 1:
         paddle.distributed.init_parallel_env()
-    log(f"Versions: {versions()}")
+    log.debug(f"Versions: {versions()}")
     world = get_world_size()
-    log(f"Device: {device}{f', {world} processes' if world > 1 else ''}; set for speed: {tuned}")
-    log(f"Saving folder path: {folder}")
-    log(f"Saving model name: {runs_folder(config).name}")
+    log.info(f"Device: {device}{f', {world} processes' if world > 1 else ''}")
+    log.debug(f"Set for speed: {tuned}")
+    log.info(f"Saving folder path: {folder}")
+    log.debug(f"Saving model name: {runs_folder(config).name}")
     return folder
 
 

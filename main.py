@@ -76,24 +76,28 @@ def train(config, tuned, command):
     trainer.resume(state)
 
     initializer.log_setup(config, feeders[0], model)
+    place = f"epoch {trainer.epoch + 1}, batch {trainer.progress.step + 1}"
     if config.resume:
-        place = f"epoch {trainer.epoch + 1}, batch {trainer.progress.step + 1}"
         get_logger().info(f"Resuming from {path}: {place}, learning rate {recipe.optimizer.get_lr():.6g}")
+    else:
+        get_logger().info(f"Training {recipe.max_epoch} epochs{f' from the weights of {path}' if path else ''}; Ctrl-C saves")
     trainer.train()
     if trainer.rank == 0:
-        say_trained(folder, Path(config.work_dir) / "model.pdparams", command)
+        say_trained(trainer, Path(config.work_dir) / "model.pdparams", command)
 
 
-def say_trained(folder, final, command):
-    """Copy the last checkpoint to `final`, the fixed name that TIPC needs, and say where everything is."""
+def say_trained(trainer, final, command):
+    """Copy the last checkpoint to `final`, the fixed name that TIPC needs, and say how good it is and where everything is."""
+    folder = trainer.output.folder
     with replacing(final) as temporary:
         shutil.copyfile(folder / "last.pdparams", temporary)
     kept = [path for path in (folder / f"{name}.pdparams" for name in ("best", "last")) if path.exists()]
-    get_logger().info(f"Checkpoints: {', '.join(map(str, [*kept, final]))}")
+    get_logger().debug(f"Checkpoints: {', '.join(map(str, [*kept, final]))}")
     files = ", ".join([*(path.name for path in kept), "metrics.jsonl", "log.txt"])
     jobs = next_jobs(command, kept[0], "-e", "-v", "-ex")
     jobs["watch the curves"] = f"tensorboard --logdir {shlex.quote(str(folder))}"
-    print(closing_block("Trained", {"run": folder, "in it": files, "copy of last": final}, jobs))
+    scored = f"{trainer.best['acc_top1']:.2%} (top-5 {trainer.best['acc_top5']:.2%}), in {trainer.took}"
+    print(closing_block("Trained", {"best top-1": scored, "run": folder, "in it": files}, jobs))
 
 
 def evaluate(config, tuned, command):
@@ -123,11 +127,13 @@ def evaluate(config, tuned, command):
     amp = mixed_precision(config.amp, config.amp_dtype)
     runner = initializer.build_runner(model, config.all_frames, config.to_static)
     scores, seconds = processor.evaluate(runner, loader, amp=amp, bar=bar)
-    processor.log_scores(scores, seconds, paddle.distributed.get_world_size())
+    result = processor.log_scores(scores, seconds, paddle.distributed.get_world_size())
     if paddle.distributed.get_rank() == 0:
         scores.save(folder / "scores.npz")
-        get_logger().info(f"Scores of every sample: {folder / 'scores.npz'}")
-        places, jobs = {"log": folder / "log.txt", "scores": folder / "scores.npz"}, ["-v", "-ex"]
+        get_logger().debug(f"Scores of every sample: {folder / 'scores.npz'}")
+        hits, count = int(scores.hits(1).sum()), len(scores.labels)
+        places = {"top-1": f"{result['acc_top1']:.2%} ({hits} of {count})", "top-5": f"{result['acc_top5']:.2%}"}
+        places, jobs = places | {"log": folder / "log.txt", "scores": folder / "scores.npz"}, ["-v", "-ex"]
         if reported:
             places |= report(config, model, feeder, scores, folder)
             jobs = ["-ex"]

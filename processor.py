@@ -15,7 +15,7 @@ from training import collectives
 from training.checkpoint import save_checkpoint
 from training.device import on_gpu, to_device
 from training.progress import Progress, Sums
-from training.recorder import Meter, duration
+from training.recorder import Meter, duration, spoken
 from training.step_figures import send_figures
 from utils.errors import UserError
 from utils.log import get_logger
@@ -54,7 +54,7 @@ def evaluate(runner, loader, *, amp=None, bar=False, after_batch=lambda: None):
 
 def log_scores(scores, seconds, devices=1):
     """Log the accuracy and speed lines of one evaluation; returns {acc_top1, acc_top5, cm}."""
-    log, count = get_logger().info, len(scores.labels)
+    log, count = get_logger().debug, len(scores.labels)
     top1, top5 = int(scores.hits(1).sum()), int(scores.hits(5).sum())
     log(
         f"Top-1 accuracy: {top1}/{count}({top1 / count:.2%}), Top-5 accuracy: {top5}/{count}({top5 / count:.2%}), "
@@ -62,7 +62,9 @@ def log_scores(scores, seconds, devices=1):
     )
     bad = [name for name, logits in zip(scores.names, scores.logits, strict=True) if not np.isfinite(logits).all()]
     if bad:
-        log(f"Not finite: logits of {len(bad)} samples, so their data or the weights are not: {', '.join(bad[:10])}")
+        get_logger().info(
+            f"Not finite: logits of {len(bad)} samples, so their data or the weights are not: {', '.join(bad[:10])}"
+        )
     log(f"Evaluating time: {seconds:.2f}s, Speed: {count / seconds / devices:.2f} sequences/(second*GPU)")
     return {"acc_top1": top1 / count, "acc_top5": top5 / count, "cm": scores.confusion()}
 
@@ -116,7 +118,7 @@ class Trainer:
 
     def train(self):
         """Train to the end. On SIGINT or SIGTERM: save, then KeyboardInterrupt or SystemExit(143)."""
-        log, self.started = get_logger().info, time.time()
+        log, self.started = get_logger(), time.time()
         self.run_start = self.started - self.progress.seconds
         with stop_signals() as self.signals, closing(self.output.recorder):
             if not (self.output.folder / "last.pdparams").exists():
@@ -129,11 +131,20 @@ class Trainer:
                     better = self.score(figures)
                 else:
                     self.output.recorder.add(epoch=self.epoch + 1, **figures)
-                log(f"Saving model for epoch {self.epoch + 1}/{self.recipe.max_epoch} ...")
+                log.debug(f"Saving model for epoch {self.epoch + 1}/{self.recipe.max_epoch} ...")
+                log.info(self.summary(figures, better))
                 self.epoch, self.progress = self.epoch + 1, Progress(seconds=time.time() - self.run_start, world=self.world)
                 for name in ("best", "last") if better else ("last",):
                     self.save(name)
-        log(f"Best top-1 accuracy: {self.best['acc_top1']:.2%}, Total time: {duration(time.time() - self.run_start)}")
+        seconds = time.time() - self.run_start
+        self.took = spoken(seconds)
+        log.debug(f"Best top-1 accuracy: {self.best['acc_top1']:.2%}, Total time: {duration(seconds)}")
+
+    def summary(self, figures, better):
+        """A line on the epoch at work, of its figures."""
+        names = {"train_top1": "in training", "eval_top1": "in evaluation"}
+        shares = ", ".join(f"{figures[key]:.2%} {name}" for key, name in names.items() if key in figures)
+        return f"Epoch {self.epoch + 1} of {self.recipe.max_epoch}: top-1 {shares}{' (the best so far)' * better}"
 
     def train_epoch(self):
         """One epoch, from `progress` on: fetch, forward, loss, backward, step, schedule, count. Returns what a batch cost."""
@@ -171,7 +182,7 @@ class Trainer:
                 break
         bar.close()
         hits, seen = int(state.epoch.top1), int(state.epoch.samples)
-        get_logger().info(
+        get_logger().debug(
             f"Epoch: {self.epoch + 1}/{self.recipe.max_epoch}, Training accuracy: {hits}/{seen}({hits / max(seen, 1):.2%}), "
             f"Training time: {time.time() - start[2]:.2f}s"
         )
@@ -235,7 +246,7 @@ class Trainer:
         self.progress.window = Sums()  # a resumed run reports the same means
         self.output.recorder.add(epoch=self.epoch + 1, step=self.epoch * self.steps + step, **means, lr=rate, **costs)
         if not self.output.bar:
-            get_logger().info(
+            get_logger().debug(
                 f"Epoch: {self.epoch + 1}/{self.recipe.max_epoch}, Batch: {step}/{self.steps}, "
                 f"Loss: {means.get('loss', float('nan')):.4f}, LR: {rate:.4f}, avg_reader_cost: {costs['reader_cost']:.5f} s, "
                 f"avg_batch_cost: {costs['batch_cost']:.5f} s, avg_ips: {costs['ips']:.1f} samples/s"
@@ -243,11 +254,11 @@ class Trainer:
         left = (self.recipe.max_epoch - self.epoch) * self.steps - step
         seconds = (time.time() - self.started) / self.trained * left
         if seconds > 60 and (step == self.steps or self.trained <= LOG_EVERY):
-            get_logger().info(f"Time left: about {duration(seconds)}")
+            get_logger().info(f"Time left: about {spoken(seconds)}")
 
     def score(self, figures):
         """Score the eval split, log it, record it with the epoch's other `figures`; returns whether it is the best so far."""
-        get_logger().info(f"Evaluating for epoch {self.epoch + 1}/{self.recipe.max_epoch} ...")
+        get_logger().debug(f"Evaluating for epoch {self.epoch + 1}/{self.recipe.max_epoch} ...")
         collectives.broadcast(self.statistics)  # ranks saw other batches: score what rank 0 saves
         stop_if_asked = lambda: self.signals and self.stop()  # noqa: E731
         options = {"amp": self.recipe.amp, "bar": self.output.bar, "after_batch": stop_if_asked}
@@ -256,7 +267,8 @@ class Trainer:
         better = state["acc_top1"] > self.best["acc_top1"] or not isinstance(self.best["cm"], np.ndarray)
         self.best = state if better else self.best
         results = {"eval_top1": state["acc_top1"], "eval_top5": state["acc_top5"], "eval_loss": scores.mean_loss()}
-        self.output.recorder.add(epoch=self.epoch + 1, **figures, **results)
+        figures |= results
+        self.output.recorder.add(epoch=self.epoch + 1, **figures)
         if better and self.rank == 0:
             save_class_table(self.output.folder / "best_classes.csv", state["cm"], self.data.class_names)
         return better

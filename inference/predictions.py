@@ -9,6 +9,7 @@ import numpy as np
 
 from utils.errors import printable
 from utils.files import replacing
+from utils.terminal import paint
 
 
 @dataclass
@@ -62,9 +63,14 @@ def show(prediction, last):
 
 
 def show_batch(samples, predictions):
-    """Print the line of a batch with labels; returns for each sample whether it was recognised."""
+    """Print the line of a batch with labels, on a terminal a line for each sample; returns for each whether it was recognised."""
     predicted, labels = np.array([p.labels[0] for p in predictions]), [sample.label for sample in samples]
     right = (predicted == labels).tolist()
+    if sys.stdout.isatty():
+        for sample, prediction, good in zip(samples, predictions, right, strict=True):
+            line = f"{sample.name:32} A{sample.label + 1:03d}  {'right' if good else 'wrong'}  {prediction.lines()[0]}"
+            print(line if good else paint(line, "red"))
+        return right
     print(
         f"Batch action class Predict:  {np.array2string(predicted, max_line_width=sys.maxsize, threshold=sys.maxsize)} "
         f"Batch action class True:  {labels} "

@@ -33,7 +33,9 @@ JOB += ("report", "save_figures", "save_inference_dir")  # keys that say what to
 
 def make_parser():
     """The command line; every option is a key of the configuration, left out (None) where it is not given."""
-    parser = Parser(prog="main.py", description=DESCRIPTION, epilog=EXAMPLES, add_help=False)
+    parser = Parser(
+        prog="main.py", usage="python main.py -c ID [JOB] [OPTION ...]", description=DESCRIPTION, epilog=EXAMPLES, add_help=False
+    )
     add = parser.add_argument_group("data").add_argument
     add("-gd", "--generate_data", action="store_true", help=".skeleton files -> npy data set, then stop")
     add("--check", action="store_true", help="what is in the raw folders; exit code 2 if anything is wrong")
@@ -118,7 +120,7 @@ def next_jobs(command, weights, *flags):
 
 
 def closing_block(title, places, commands):
-    """Text for the end of a job: where everything is, {what: path}, and what to run next, {what for: command}."""
+    """Text for the end of a job: what came out and where, {what: text or path}, and what to run next, {what for: command}."""
     lines = ["", paint(title, "bold"), *(f"  {what:<14}{path}" for what, path in places.items())]
     for what, command in commands.items():
         lines += [f"  {what}:", f"    {paint(command, 'cyan')}"]

@@ -88,6 +88,12 @@ class Meter:
         return {"reader_cost": (self.waited - mark[1]) / batches, "batch_cost": cost / batches, "ips": samples * batches / cost}
 
 
+def spoken(seconds):
+    """Text like 13 h 58 min, 5 min, 48 s."""
+    minutes = round(seconds / 60)
+    return f"{seconds:.0f} s" if seconds < 90 else f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
 def duration(seconds):
     """Text like 00d-13h-58m-48s."""
     minutes, seconds = divmod(int(seconds), 60)

@@ -21,10 +21,13 @@ class _FileHandler(logging.FileHandler):
         get_logger().info(f"{self.baseFilename}: can't be written ({sys.exc_info()[1]}); going on without it")
 
 
-def set_up_logging(folder=None, quiet=False):
-    """Log lines like `[ 2022-06-06 06:25:40,001 ] text` to stdout and, where a folder is given, to its log.txt."""
+def set_up_logging(folder=None, quiet=False, brief=False):
+    """Log lines like `[ 2022-06-06 06:25:40,001 ] text` to stdout and, where a folder is given, to its log.txt.
+
+    `brief`: stdout, a terminal, is spared the times and what is logged as `debug`, the details.
+    """
     logger = get_logger()
-    logger.setLevel(logging.ERROR if quiet else logging.INFO)
+    logger.setLevel(logging.ERROR if quiet else logging.DEBUG)
     logger.propagate = False
     for handler in list(logger.handlers):
         logger.removeHandler(handler)
@@ -35,6 +38,9 @@ def set_up_logging(folder=None, quiet=False):
     for handler in handlers:
         handler.setFormatter(logging.Formatter("[ %(asctime)s ] %(message)s"))
         logger.addHandler(handler)
+    if brief:
+        handlers[0].setLevel(logging.INFO)
+        handlers[0].setFormatter(logging.Formatter())
     return logger
 
 
