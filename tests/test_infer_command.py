@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pickle
+import re
 import shutil
 import subprocess
 import sys
@@ -43,6 +44,18 @@ def test_labels_give_accuracy_lines_by_batch_and_in_the_end(exports, model, data
         for part in (slice(0, 4), slice(4, 7))
     ]
     assert code == 0 and results(out) == [*wanted, f"Infer Mean Accuracy:  {round(float(right.mean()), 6)}"]
+
+
+def test_on_a_terminal_labels_give_a_table_of_samples(exports, dataset, monkeypatch, capsys):
+    monkeypatch.setenv("NO_COLOR", "1")
+    argv = ("--model_file", exports / "net.onnx", "--data_file", dataset[0], "--label_file", dataset[1], "-b", 4)
+    _, lines, _ = run(capsys, *argv)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    code, out, _ = run(capsys, *argv)
+    rows = re.findall(r"^(S001\S+) +A(\d{3})  (right|wrong)  A(\d{3}) .* \d\.\d{3}$", out, re.M)
+    assert code == 0 and len(rows) == 7 and all((true == said) == (word == "right") for _, true, word, said in rows)
+    right = sum(word == "right" for _, _, word, _ in rows)
+    assert f"{right} of 7 right, {right / 7:.2%}\n" in out and "Batch" in lines and "Batch" not in out
 
 
 def test_flags_are_taken_as_tipc_writes_them(exports, dataset, capsys):
@@ -89,11 +102,7 @@ def test_a_file_s_name_of_any_bytes_can_be_printed_and_written(exports, tmp_path
 
 
 def test_the_documented_python_example_runs(exports, recordings, tmp_path, capsys):
-    shutil.copytree(exports, tmp_path / "workdir")
-    for file in list((tmp_path / "workdir").glob("net.*")):
-        file.rename(file.with_name(file.name.replace("net.", "model.")))
-    record = tmp_path / "workdir" / "model.yaml"
-    record.write_text(record.read_text().replace("net.", "model."))
+    shutil.copytree(exports, tmp_path / "exported")
     shutil.copy(recordings / NAMES[0], tmp_path / "S001C001P001R001A007.skeleton")
     for text in (infer.__doc__, (ROOT / "docs" / "deployment.md").read_text()):
         example = text[text.index("from infer import") :].split("```")[0]

@@ -73,10 +73,9 @@ def trained(tmp_path_factory):
     return folder, argv, command(*argv)
 
 
-def test_training_prints_the_lines_that_log_readers_parse(trained):
-    folder, _, done = trained
-    assert (done.returncode, done.stderr) == (0, "")
-    stamp = r"\[ \d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} \] "
+STAMP = r"^\[ \d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} \] "
+PUBLISHED_LINES = [
+    f"{STAMP}{pattern}$"
     for pattern in (
         r"Epoch: 3/3, Training accuracy: \d+/12\(\d+\.\d\d%\), Training time: \d+\.\d\ds",
         r"Evaluating for epoch 3/3 \.\.\.",
@@ -90,8 +89,15 @@ def test_training_prints_the_lines_that_log_readers_parse(trained):
         r"Batch size: train-4, eval-3",
         r"Number of action classes: 60",
         r"Successful!",
-    ):
-        assert re.search(f"^{stamp}{pattern}$", done.stdout, re.M), pattern
+    )
+]
+
+
+def test_training_prints_the_lines_that_log_readers_parse(trained):
+    folder, _, done = trained
+    assert (done.returncode, done.stderr) == (0, "")
+    for pattern in PUBLISHED_LINES:
+        assert re.search(pattern, done.stdout, re.M), pattern
     run = next((folder / "work").glob("2001_EfficientGCN-B0_ntu-xsub/*"))
     assert re.fullmatch(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d", run.name)
     expected = {"config.yaml", "log.txt", "model.txt", "last.pdparams", "best.pdparams", "metrics.jsonl"}
@@ -151,6 +157,11 @@ def test_colours_and_bars_are_for_terminals_alone(trained):
         except OSError:  # how a terminal says that its last user is gone
             break
     assert process.wait() == 0
+    before, after = re.split(r"(?=\repoch 1/3)", seen.decode(), maxsplit=1)
+    assert before.count("\n") == 4 and "Successful!" not in seen.decode() and "[ 20" not in seen.decode()
+    assert "Epoch 1 of 3: top-1 " in after and "(the best so far)" in after and re.search(r"best top-1 +\d+\.\d\d% \(top-5", after)
+    (log,) = (folder / "watched").glob("*/*/log.txt")
+    assert len(PUBLISHED_LINES) == len([line for line in PUBLISHED_LINES if re.search(line, log.read_text(), re.M)]) + 1  # that of bars
     assert re.search(rb"epoch 1/3.*loss=\d+\.\d+, top1=[\d.]+%", seen) and re.search(rb"evaluate:.*top1=[\d.]+%", seen)
 
 
