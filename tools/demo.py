@@ -54,11 +54,11 @@ def main():
     settings = ["-c", "demo", "-np", "--scheduler_args.cosine.max_epoch", str(epochs)]
     if quick:
         settings += ["--dataset_args.ntu.num_frame", "32"]
-    weights, program = f"{FOLDER}/workdir/model.pdparams", f"{FOLDER}/export"
+    program = f"{FOLDER}/export/best"
     run("Data set", "main.py", *settings, "-gd")
     run("Train", "main.py", *settings)
-    scored = run("Evaluate on people not seen in training", "main.py", *settings, "-e", "-pp", weights)
-    run("Export", "main.py", *settings, "-ex", "-pp", weights, "--save_inference_dir", program)
+    scored = run("Evaluate on people not seen in training", "main.py", *settings, "-e", "-pp", "best")
+    run("Export", "main.py", *settings, "-ex", "-pp", "best", "--save_inference_dir", f"{FOLDER}/export")
     answer = run("Recognise one file", "infer.py", "--model_file", program, "--data_file", f"{motions}/{HELD_BACK}.skeleton")
     top1 = float(re.search(r"Top-1 accuracy: \d+/\d+\(([\d.]+)%\)", scored)[1])
     first = re.search(r"^A\d{3} .*", answer, re.M)[0]
@@ -67,7 +67,8 @@ def main():
 == Done in {time.time() - start:.0f} s. All scores here are of synthetic data and say nothing about NTU RGB+D.
 top-1 on unseen people: {top1:.2f} % (chance {100 / len(ACTIONS):.0f} %)
 {HELD_BACK} (hand waving) was recognised as: {first}
-motions {motions}, data set {FOLDER}/npy_dataset, runs {FOLDER}/workdir, weights {weights}, program {program}
-next: get NTU RGB+D (README, "Data"), then python main.py -c 2001 -gd and python main.py -c 2001""")
+motions {motions}, data set {FOLDER}/npy_dataset, runs {FOLDER}/workdir, program {program}
+next: python main.py -c demo -v -pp best (a page for the browser: pip install '.[report]'); README, "Recognise something";
+or get NTU RGB+D (README, "Data"), then python main.py -c 2001 -gd and python main.py -c 2001""")
     if top1 < needed:
         raise UserError(f"top-1 {top1:.2f} % is below the {needed:.0f} % that this demo must reach")
