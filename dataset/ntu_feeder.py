@@ -64,7 +64,7 @@ class SampleFile:
         samples = np.empty((len(indices), *self.shape[1:]), np.float32)
         for index, sample in zip(indices, samples, strict=True):
             if self._read_into(sample, self.start + index * sample.nbytes) < sample.nbytes:
-                raise UserError(f"{self.path}: was cut short while in use; generate it again, then go on with -r")
+                raise UserError(f"{self.path}: was cut short while in use; generate it again, then resume with -r")
         return samples
 
     def _read_into(self, sample, offset):

@@ -167,7 +167,7 @@ def test_a_process_that_dies_ends_the_job_and_one_told_to_stop_stops_all_at_one_
     done = finish(launch(place, 2, "dies", "--checkpoint_minutes=1e-9", KILL="1 7"))
     said = (place[0] / "dies" / "launch" / "workerlog.0").read_text()  # the launcher may end before it has shown all of it
     assert done.code != 0 and "Traceback" not in done.out + said
-    assert "error: another process of this job has ended, or did not answer" in said and "go on with" in said
+    assert "error: another process of this job has ended, or did not answer" in said and "resume with" in said
     (last,) = (place[0] / "dies").glob("*/*/last.pdparams")
     assert read_checkpoint(last)["progress"]["step"] == 1  # of the second epoch of five batches
     done = finish(launch(place, 2, "dies", "-r", LATE="1", STOP="1 1"))

@@ -201,7 +201,7 @@ def test_the_zoo_in_the_readme_is_that_of_the_model_zoo_page():
         for number, published in zip(range(int(first), int(last) + 1), top1, strict=True):
             row = re.search(rf"^\| {number} \| \S+ \| \S+ \| {name} \| ([\d,]+) \| (.*) \|$", zoo, flags=re.M)
             assert row[1] == parameters.split(" / ")[number - int(first) > 1]
-            assert f"{published} top-1" in row[2] if published else "not at hand" in row[2], number
+            assert f"{published} top-1" in row[2] if published else "don't have" in row[2], number
 
 
 def test_moving_pictures_are_under_a_megabyte():

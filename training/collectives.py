@@ -16,7 +16,7 @@ from .device import on_gpu
 PATIENCE = 600  # seconds that a process waits for the others on GPUs: NCCL itself waits without end
 LOST = (
     "another process of this job has ended, or did not answer: its workerlog in the launcher's --log_dir says why; "
-    "go on with the same command and -r"
+    "resume with the same command and -r"
 )
 
 
