@@ -36,12 +36,6 @@ from utils.errors import UserError, printable
 from utils.terminal import Parser, boolean, paint
 
 FRAMES_PER_SECOND = 30  # of NTU RGB+D's sensor
-EXAMPLES = """examples (exported: made by python main.py -c 2001 -ex -pp best --save_inference_dir exported):
-  python infer.py --model_file exported --data_file some.skeleton
-  python infer.py --model_file exported --data_file recordings --output results.csv
-  python infer.py --model_file best.onnx --data_file long.skeleton --window 96 --stride 30
-  python infer.py --model_file exported --data_file eval_data.npy --label_file eval_label.pkl -b 16
-BOOL is True or False; without it True; without the option False."""
 
 
 class Recognizer:
@@ -200,13 +194,9 @@ def recognise(recognizer, options, failures):
         show(prediction, None)
         yield prediction
     if right:
-        mean = sum(right) / len(right)
-        said = (
-            f"{sum(right)} of {len(right)} right, {mean:.2%}"
-            if sys.stdout.isatty()
-            else f"Infer Mean Accuracy:  {round(mean, 6)}"
-        )
-        print(said)
+        share = sum(right) / len(right)
+        people, programs = f"{sum(right)} of {len(right)} right, {share:.2%}", f"Infer Mean Accuracy:  {round(share, 6)}"
+        print(people if sys.stdout.isatty() else programs)
     for note, count in notes.items():
         print(f"note: {first[note]}{f' and {count - 1} more' * (count > 1)}: {note}")
     if options.benchmark:
@@ -224,36 +214,19 @@ def positive(text, least=1):
 
 def parse(argv):
     """Options of a command line; --use-gpu and --use_gpu are the same."""
-    use = "python infer.py --model_file PROGRAM --data_file RECORDINGS [OPTION ...]"
-    parser = Parser(prog="infer.py", usage=use, description=__doc__.splitlines()[0], epilog=EXAMPLES)
-    add, switch = (
-        parser.add_argument,
-        {"type": boolean, "nargs": "?", "const": True, "default": False, "metavar": "BOOL"},
-    )  # default: False
+    examples = Path(__file__).with_name("inference").joinpath("examples.txt").read_text(encoding="utf-8")
+    usage = "python infer.py --model_file PROGRAM --data_file RECORDINGS [OPTION ...]"
+    parser = Parser(prog="infer.py", usage=usage, description=__doc__.splitlines()[0], epilog=examples)
+    add, switch = (parser.add_argument, {"type": boolean, "nargs": "?", "const": True, "default": False, "metavar": "BOOL"})
     add("--model_file", required=True, help="program: a file (.json, .pdmodel, .onnx), its prefix, or its folder")
     add("--params_file", help="its parameters (default: the file beside it)")
     add("--data_file", required=True, help=".skeleton file, folder of them, .npy file; -: file names from stdin")
     add("--label_file", help="labels (.pkl) of a .npy data file: what is right is shown")
-    add(
-        "-b",
-        "--batch_size",
-        type=positive,
-        help="recordings at a time (default: 1 with labels or names from stdin, else as is quickest)",
-    )
+    add("-b", "--batch_size", type=positive, help="default: 1 with labels or names from stdin, else as is quickest")
     add("--backend", choices=["paddle", "onnxruntime"], help="what runs it (default: by the program found, Paddle's first)")
     add("--use_gpu", help="Paddle's engine for GPUs", **switch)
-    add(
-        "--gpu_id",
-        type=lambda text: positive(text, 0),
-        default=0,
-        help="which GPU, from 0 (the default); of CUDA_VISIBLE_DEVICES, if set",
-    )
-    add(
-        "--precision",
-        choices=["fp32", "fp16"],
-        default="fp32",
-        help="fp32 (default); fp16: on a GPU only; int8 changes most answers (docs/findings.md)",
-    )
+    add("--gpu_id", type=lambda text: positive(text, 0), default=0, help="GPU (default 0), of CUDA_VISIBLE_DEVICES if set")
+    add("--precision", choices=["fp32", "fp16"], default="fp32", help="default: fp32; fp16 on a GPU only")
     add("--enable_mkldnn", help="Paddle's engine with oneDNN", **switch)
     add("--cpu_threads", type=positive, help="default: as many as cores")
     add("--use_tensorrt", help="TIPC passes False; True is refused", **switch)

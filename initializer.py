@@ -213,6 +213,16 @@ def runs_folder(config):
     return Path(config.work_dir) / f"{config.config}_{config.model_type}_{config.dataset}"
 
 
+def with_newest_checkpoint(config):
+    """The configuration with the path that `-pp best` or `-pp last` means; raises UserError where the newest run has none."""
+    runs, name = runs_folder(config), f"{config.pretrained_path}.pdparams"
+    begun = sorted({path.parent for path in runs.glob("*/*.pdparams")})
+    if not begun or not (begun[-1] / name).is_file():
+        why = f"{begun[-1]} has none yet; -pp last is there" if begun else f"no run in {runs}; train, or give a file"
+        raise UserError(f"-pp {config.pretrained_path}: {why}")
+    return config.model_copy(update={"pretrained_path": str(begun[-1] / name)})
+
+
 def start_job(config, tuned, *, train, folder=None):
     """Device, processes and folder of a job, and the first lines of its log; returns the folder."""
     first = get_rank() == 0

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 from options.command_line import closing_block, next_jobs, parse_command_line, same_command
+from training.recorder import spoken
 from utils.errors import UserError
 from utils.files import make_run_folder, replacing
 from utils.log import drop_unused_folder, get_logger, set_up_logging
@@ -96,7 +97,7 @@ def say_trained(trainer, final, command):
     files = ", ".join([*(path.name for path in kept), "metrics.jsonl", "log.txt"])
     jobs = next_jobs(command, kept[0], "-e", "-v", "-ex")
     jobs["watch the curves"] = f"tensorboard --logdir {shlex.quote(str(folder))}"
-    scored = f"{trainer.best['acc_top1']:.2%} (top-5 {trainer.best['acc_top5']:.2%}), in {trainer.took}"
+    scored = f"{trainer.best['acc_top1']:.2%} (top-5 {trainer.best['acc_top5']:.2%}), in {spoken(trainer.seconds)}"
     print(closing_block("Trained", {"best top-1": scored, "run": folder, "in it": files}, jobs))
 
 
@@ -131,9 +132,8 @@ def evaluate(config, tuned, command):
     if paddle.distributed.get_rank() == 0:
         scores.save(folder / "scores.npz")
         get_logger().debug(f"Scores of every sample: {folder / 'scores.npz'}")
-        hits, count = int(scores.hits(1).sum()), len(scores.labels)
-        places = {"top-1": f"{result['acc_top1']:.2%} ({hits} of {count})", "top-5": f"{result['acc_top5']:.2%}"}
-        places, jobs = places | {"log": folder / "log.txt", "scores": folder / "scores.npz"}, ["-v", "-ex"]
+        scored = f"{result['acc_top1']:.2%} of {len(scores.labels)} (top-5 {result['acc_top5']:.2%})"
+        places, jobs = {"top-1": scored, "log": folder / "log.txt", "scores": folder / "scores.npz"}, ["-v", "-ex"]
         if reported:
             places |= report(config, model, feeder, scores, folder)
             jobs = ["-ex"]
@@ -188,16 +188,6 @@ def extract(config, tuned, command):
     print(closing_block("Exported", {"program": f"{prefix}.*"}, jobs))
 
 
-def named_checkpoint(config):
-    """The configuration with the path that `-pp best` or `-pp last` stands for: that checkpoint of its newest run."""
-    if config.pretrained_path not in ("best", "last"):
-        return config
-    import initializer
-    from training.checkpoint import newest
-
-    return config.model_copy(update={"pretrained_path": newest(initializer.runs_folder(config), config.pretrained_path)})
-
-
 def launched():
     """Whether Paddle's launcher started this process."""
     return "PADDLE_TRAINERS_NUM" in os.environ
@@ -227,8 +217,12 @@ def main(argv=None):
         tuned = start_paddle()
         if not (config.extract or launched()):
             launch(config, argv)
+        if config.pretrained_path in ("best", "last"):
+            import initializer
+
+            config = initializer.with_newest_checkpoint(config)
         job = extract if config.extract else evaluate if config.evaluate or config.visualize else train
-        return job(named_checkpoint(config), tuned, same_command(name, overrides)) or 0
+        return job(config, tuned, same_command(name, overrides)) or 0
     except UserError:
         drop_unused_folder()
         raise

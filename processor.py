@@ -62,9 +62,8 @@ def log_scores(scores, seconds, devices=1):
     )
     bad = [name for name, logits in zip(scores.names, scores.logits, strict=True) if not np.isfinite(logits).all()]
     if bad:
-        get_logger().info(
-            f"Not finite: logits of {len(bad)} samples, so their data or the weights are not: {', '.join(bad[:10])}"
-        )
+        found = f"logits of {len(bad)} samples, so their data or the weights are not: {', '.join(bad[:10])}"
+        get_logger().info(f"Not finite: {found}")
     log(f"Evaluating time: {seconds:.2f}s, Speed: {count / seconds / devices:.2f} sequences/(second*GPU)")
     return {"acc_top1": top1 / count, "acc_top5": top5 / count, "cm": scores.confusion()}
 
@@ -136,9 +135,8 @@ class Trainer:
                 self.epoch, self.progress = self.epoch + 1, Progress(seconds=time.time() - self.run_start, world=self.world)
                 for name in ("best", "last") if better else ("last",):
                     self.save(name)
-        seconds = time.time() - self.run_start
-        self.took = spoken(seconds)
-        log.debug(f"Best top-1 accuracy: {self.best['acc_top1']:.2%}, Total time: {duration(seconds)}")
+        self.seconds = time.time() - self.run_start
+        log.debug(f"Best top-1 accuracy: {self.best['acc_top1']:.2%}, Total time: {duration(self.seconds)}")
 
     def summary(self, figures, better):
         """A line on the epoch at work, of its figures."""

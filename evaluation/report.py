@@ -5,6 +5,7 @@ import gzip
 import html
 import json
 import math
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -27,8 +28,7 @@ def check_report(samples, names, figures=None):
         raise UserError(f"--report_args.names: {unknown[0]!r} is not among the {len(samples)} samples, as {samples[0]!r} is")
     plotly_source()
     if figures:
-        from .figures import save_figures  # noqa: F401  (needs matplotlib)
-
+        import_module("evaluation.figures")  # needs matplotlib
         Path(figures).mkdir(parents=True, exist_ok=True)
 
 

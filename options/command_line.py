@@ -1,41 +1,21 @@
 """The command line of main.py: every option is a key of the configuration."""
 
 import shlex
+from pathlib import Path
 
 from utils import VERSION
 from utils.errors import UserError
 from utils.terminal import Parser, paint
 
 DESCRIPTION = "EfficientGCN on PaddlePaddle: one command for data, training, evaluation and export."
-EXAMPLES = """examples:
-  python main.py -c 2001 --check                  what is in the raw folders of NTU RGB+D 60?
-  python main.py -c 2001 -gd                      make the npy data set of its x-sub split
-  python main.py -c 2001                          train
-  python main.py -c 2001 -r                       resume the newest run
-  python main.py -c 2001 -e -pp best              evaluate the best checkpoint of the newest run
-  python main.py -c 2001 -v -pp xsub.pdparams     evaluate a file and write the report, a page for the browser
-  python main.py -c 2001 -v -pp best --save_figures figures
-                                                  and pictures for a paper
-  python main.py -c 2001 -ex -pp best --save_inference_dir exported
-                                                  export for infer.py
-settings (all of them: docs/configuration.md), with their defaults:
-  --scheduler_args.cosine.max_epoch 70            epochs
-  --dataset_args.ntu.train_batch_size 16          samples a step, of each device
-  --optimizer_args.Momentum.learning_rate 0.1     for 16 samples a step
-  --accumulate 1                                  batches of one optimizer step
-  --amp O1                                        mixed precision, on a GPU (default: none)
-  --export_to paddle                              or onnx, triton
-  --new_head false                                true: take the weights of -pp, but for the classifier
-  --skip_bad false                                true: -gd leaves out files that can't be read"""
 JOB = ("generate_data", "check", "evaluate", "extract", "visualize", "resume", "pretrained_path", "new_head", "delay_hours")
 JOB += ("report", "save_figures", "save_inference_dir")  # keys that say what to do, not with what
 
 
 def make_parser():
     """The command line; every option is a key of the configuration, left out (None) where it is not given."""
-    parser = Parser(
-        prog="main.py", usage="python main.py -c ID [JOB] [OPTION ...]", description=DESCRIPTION, epilog=EXAMPLES, add_help=False
-    )
+    usage, examples = "python main.py -c ID [JOB] [OPTION ...]", Path(__file__).with_name("examples.txt").read_text("utf-8")
+    parser = Parser(prog="main.py", usage=usage, description=DESCRIPTION, epilog=examples, add_help=False)
     add = parser.add_argument_group("data").add_argument
     add("-gd", "--generate_data", action="store_true", help=".skeleton files -> npy data set, then stop")
     add("--check", action="store_true", help="what is in the raw folders; exit code 2 if anything is wrong")
@@ -56,20 +36,8 @@ def make_parser():
     add("-ex", "--extract", action="store_true", help="make a program for infer.py")
     add("--save_inference_dir", "--save-inference-dir", metavar="DIR", help="its folder (default: beside F)")
     add = parser.add_argument_group("for every job").add_argument
-    add(
-        "-c",
-        "--config",
-        metavar="ID",
-        default="2001",
-        help="configs/ID.yaml, b0_xsub to b4_sep_xset120, or a YAML file (default 2001)",
-    )
-    add(
-        "-pp",
-        "--pretrained_path",
-        "--pretrained",
-        metavar="F",
-        help="checkpoint: a file; best or last: that of this ID's newest run",
-    )
+    add("-c", "--config", metavar="ID", default="2001", help="2001 (default), b0_xsub, ... (docs/model_zoo.md), or a YAML file")
+    add("-pp", "--pretrained_path", "--pretrained", metavar="F", help="a checkpoint; best or last: of the newest run of ID")
     add("-g", "--gpus", nargs="*", metavar="N", help="devices (default 0, on a machine without GPU the CPU); -g alone: CPU")
     add("-w", "--work_dir", metavar="DIR", help="run folders are made here (default ./workdir)")
     add("-np", "--no_progress_bar", action="store_true", help="all lines of the log instead of bars and a summary")

@@ -1,15 +1,11 @@
 """Which setting a name may mean that is none: by its last part, by what other programs call it, by its letters."""
 
 import difflib
+from pathlib import Path
 
-ALIASES = {
-    "max_epoch": "epoch epochs num_epochs max_epochs", "learning_rate": "lr base_lr",
-    "train_batch_size": "batch batch_size train_batch", "eval_batch_size": "test_batch_size val_batch_size",
-    "gpus": "gpu device devices use_gpu", "workers": "num_workers num_worker",
-    "pretrained_path": "weights checkpoint ckpt", "work_dir": "output output_dir save_dir",
-    "root_folder": "data data_dir data_path", "model_type": "model network", "drop_prob": "dropout",
-}  # fmt: skip
-OURS = {alias: name for name, aliases in ALIASES.items() for alias in aliases.split()}
+from .yaml_file import read_yaml
+
+ALIASES = read_yaml(Path(__file__).with_name("aliases.yaml"))
 
 
 def _keys(tree, unused, start=""):
@@ -26,6 +22,6 @@ def meant(name, values, defaults):
     choices = [key for section in ("dataset_args", "optimizer_args", "scheduler_args") for key in defaults[section]]
     unused = [key for key in choices if key not in (data, values["optimizer"], values["lr_scheduler"])]
     keys = list(_keys(defaults, unused))
-    name = OURS.get(name.lower(), name.lower())
+    name = ALIASES.get(name.lower(), name.lower())
     parts = [name, *difflib.get_close_matches(name, {key.rpartition(".")[2] for key in keys})]
     return next(filter(None, ([key for key in keys if key.rpartition(".")[2] == part] for part in parts)), [])[:3]

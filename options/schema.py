@@ -26,12 +26,6 @@ def _is_dataset(name):
     return name
 
 
-def _is_network(name):
-    if not re.fullmatch(r"EfficientGCN-B\d", name):
-        raise ValueError("must be EfficientGCN-B and one digit, as EfficientGCN-B0")
-    return name
-
-
 class Block(NamedTuple):
     channels: Annotated[int, Field(gt=0, le=4096)]
     stride: Literal[1, 2, 3, 4]
@@ -48,7 +42,7 @@ TYPES = {  # of settings that are neither switches, numbers, choices nor paths
     "gpus": list[Count],
     "dataset": Annotated[str, AfterValidator(_is_dataset)],
     "graph": Annotated[Skeleton | None, BeforeValidator(read_skeleton)],
-    "model_type": Annotated[str, AfterValidator(_is_network)],
+    "model_type": Literal[tuple(f"EfficientGCN-B{digit}" for digit in range(10))],
     "block_args": Annotated[list[Annotated[Block, BeforeValidator(_block)]], Field(min_length=1, max_length=32)],
     "kernel_size": Annotated[list[Count], Field(min_length=2, max_length=2)],
     "scale_args": Annotated[list[Annotated[float, Field(gt=0, le=4)]], Field(min_length=2, max_length=2)],
@@ -163,17 +157,14 @@ def _explain(error, values, defaults, given, path):
     """
     first = error.errors()[0]
     parts = [printable(str(part)) for part in first["loc"]]
-    key, value = ".".join(parts), first["input"]
+    key, value, message = ".".join(parts), first["input"], first["msg"].removeprefix("Value error, ")
+    typed = (key or message).startswith(given) or any(name.startswith(f"{key}.") for name in given)
+    hidden = isinstance(value, dict) or (isinstance(value, int) and value.bit_length() > 999)
     if first["type"] == "extra_forbidden":
-        typed = key.startswith(given) or any(name.startswith(f"{key}.") for name in given)
         near = " or ".join("--" * typed + name for name in meant(parts[-1], values, defaults))
-        line = f"{key}: no such key; {f'did you mean {near}?' if near else 'docs/configuration.md lists all'}"
-    else:
-        message = first["msg"].removeprefix("Value error, ")
-        huge = isinstance(value, dict) or (isinstance(value, int) and value.bit_length() > 999)
-        line = f"{key}{'' if huge or not key else f' {value!r:.60}'}: ".lstrip(": ") + message[0].lower() + message[1:]
-        typed = line.startswith(given)
-    return f"--{line}" if typed else f"{path}: {line}"
+        message, hidden = f"no such key; {f'did you mean {near}?' if near else 'docs/configuration.md lists all'}", True
+    place = f"{key}{'' if hidden else f' {value!r:.60}'}: " if key else ""
+    return f"{'--' if typed else f'{path}: '}{place}{message[0].lower()}{message[1:]}"
 
 
 def load_config(name, overrides=()):

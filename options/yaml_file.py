@@ -36,10 +36,7 @@ _Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(
 
 
 def find_yaml(name, folder, more=()):
-    """The YAML file of this path, or of this name in a folder; raises ValueError, with near names, where there is none.
-
-    `more`: names that could have been given besides those in the folder.
-    """
+    """The YAML file of this path, or of this name in a folder; raises ValueError, with near ones (of `more` too) of no file."""
     path = Path(name).expanduser() if Path(name).suffix in (".yaml", ".yml") else folder / f"{name}.yaml"
     if path.is_file() and path.stem != "defaults":
         return path

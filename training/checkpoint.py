@@ -80,17 +80,6 @@ def run_of(checkpoint):
     return folder if (folder / "config.yaml").is_file() and (folder / "log.txt").is_file() else None
 
 
-def newest(runs, name):
-    """Path of NAME.pdparams, 'best' or 'last', in the newest run of the folder `runs`; raises UserError where there is none."""
-    begun = sorted({path.parent for path in Path(runs).glob("*/*.pdparams")})
-    if not begun:
-        raise UserError(f"-pp {name}: no run in {runs}; train first, or give a file")
-    path = begun[-1] / f"{name}.pdparams"
-    if not path.is_file():
-        raise UserError(f"-pp {name}: {begun[-1]} has none yet; it comes with the first evaluation; -pp last is there")
-    return str(path)
-
-
 def load_last(runs, path=None):
     """(checkpoint, its path, run folder or None, lines to log) to resume: of `path`, else of the newest run in the folder `runs`.
 
