@@ -48,11 +48,23 @@ def test_the_tutorial_runs_word_by_word(copy):
     everything = "\n".join(outputs)
     assert "Changed since the run began: scheduler_args.cosine.max_epoch: 6 -> 8" in everything
     assert "native: verified" in everything and "onnxruntime: verified" in everything
-    right, count = map(int, re.search(r"Top-1 accuracy: (\d+)/(\d+)", everything.partition("Evaluating demo/workdir/model.pdparams")[2]).groups())
-    assert count == 60 and right / count > 0.5  # ten actions: chance is 0.1
+    right, count = map(int, re.search(r"Top-1 accuracy: (\d+)/(\d+)", everything.partition("Evaluating demo/workdir/demo_")[2]).groups())
+    assert count == 120 and right / count > 0.5  # ten actions: chance is 0.1
     assert list(copy.glob("demo/workdir/demo_*/*/report_best.html"))
-    assert (copy / "demo" / "results.csv").read_text().count("\n") == 1 + 5 * 180
+    assert (copy / "demo" / "results.csv").read_text().count("\n") == 1 + 5 * 300
     assert "S013C002P003R001A023.skeleton\nA" in everything
+
+
+@pytest.mark.full
+def test_the_readme_recognises_synthetic_people_with_the_published_weights(copy, published):
+    run(copy, "bash", "python tools/demo_data.py --save_dir demo/skeletons --performers 6 --frames 40 70; python main.py -c demo -gd")  # as QUICK=1
+    shutil.copy(published, copy / "xsub.pdparams")
+    text = re.search(r"^## Recognise something$.*?(?=^## )", (copy / "README.md").read_text(encoding="utf-8"), flags=re.M | re.S)[0]
+    code = re.sub(r"^(source|pip) .*$", "", text, flags=re.M)  # the environment is there
+    first, report = re.findall(r"^```bash\n(.*?)^```$", code, flags=re.M | re.S)
+    printed = run(copy, "bash", first)
+    assert "51/60" in printed and "51" in text and printed.endswith(re.search(r"^```text\n(.*?)^```$", text, flags=re.M | re.S)[1])
+    assert "report_xsub.html" in run(copy, "bash", report)
 
 
 @pytest.mark.full
