@@ -112,7 +112,7 @@ def find_samples(dataset, raw_folders):
         try:
             names = sorted(os.listdir(folder))
         except OSError as error:
-            hint = "ntu60_path and ntu120_path of dataset_args.ntu name the folders of .skeleton files"
+            hint = "name your folder of .skeleton files: --dataset_args.ntu.ntu60_path FOLDER (and ntu120_path)"
             raise UserError(f"{folder}: can't be listed ({error.strerror}); {hint}") from error
         for name in names:
             if not name.lower().endswith(".skeleton"):

@@ -29,7 +29,7 @@ def find_program(path, kind=None):
         found = [file for suffix in kinds for file in sorted(folder.glob(f"*{suffix}")) if stem in (None, file.stem)]
         found = [file for file in found if file.suffix != ".json" or file.with_suffix(".pdiparams").is_file()]
     if not found:
-        raise UserError(f"{path}: no {kind or 'exported'} program there ({', '.join(kinds)}); make one with main.py -ex")
+        raise UserError(f"{path}: no {kind or 'exported'} program there ({', '.join(kinds)}); make one: main.py -ex -pp FILE")
     if len({file.stem for file in found}) > 1:
         raise UserError(f"{path}: several programs there ({', '.join(file.name for file in found)}); name one of them")
     return found[0], kinds[found[0].suffix]

@@ -1,5 +1,6 @@
 """The command line of main.py: every option is a key of the configuration."""
 
+import re
 import shlex
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def make_parser():
     add = parser.add_argument_group("for every job").add_argument
     add("-c", "--config", metavar="ID", default="2001", help="2001 (default), b0_xsub, ... (docs/model_zoo.md), or a YAML file")
     add("-pp", "--pretrained_path", "--pretrained", metavar="F", help="a checkpoint; best or last: of the newest run of ID")
-    add("-g", "--gpus", nargs="*", metavar="N", help="devices (default 0, on a machine without GPU the CPU); -g alone: CPU")
+    add("-g", "--gpus", nargs="*", metavar="N", help="devices (default 0; without GPU the CPU); -g cpu, or -g alone: CPU")
     add("-w", "--work_dir", metavar="DIR", help="run folders are made here (default ./workdir)")
     add("-np", "--no_progress_bar", action="store_true", help="all lines of the log instead of bars and a summary")
     add("-dh", "--delay_hours", metavar="H", help="hours to wait before starting")
@@ -71,7 +72,7 @@ def parse_command_line(argv):
     known, rest = parser.parse_known_args([token for token in argv if token not in explicit])
     values = {key: value for key, value in vars(known).items() if value not in (None, False)}
     if "gpus" in values:
-        values["gpus"] = "[" + ",".join(",".join(values["gpus"]).replace("[", " ").replace("]", " ").split()) + "]"
+        values["gpus"] = "[" + ",".join(re.sub(r"[\[\]]|cpu", " ", ",".join(values["gpus"])).split()) + "]"
     return values.pop("config"), [*values.items(), *parse_overrides([*explicit, *rest])]
 
 

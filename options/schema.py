@@ -93,7 +93,7 @@ class WholeConfig(Section):
         if len(jobs) > 1:
             raise ValueError(f"{' and '.join(jobs)}: one at a time")
         if (self.evaluate or self.extract or self.visualize) and self.pretrained_path is None:
-            raise ValueError(f"{jobs[0]}: needs a checkpoint; add -pp FILE")
+            raise ValueError(f"{jobs[0]}: needs a checkpoint; add -pp best or -pp FILE")
         if (self.report or self.save_figures) and not (self.evaluate or self.visualize):
             raise ValueError(f"{'report' if self.report else 'save_figures'}: goes with -e or -v, which score a checkpoint")
         if self.dataset not in DATASETS and (self.generate_data or self.check):

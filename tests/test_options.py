@@ -85,7 +85,7 @@ def test_the_same_command_asks_for_the_same_and_no_job(argv):
     assert parse_command_line(again[2:]) == (name, kept)
 
 
-@pytest.mark.parametrize("given", [["-g"], ["-g", "[]"], ["--gpus=[]"]])
+@pytest.mark.parametrize("given", [["-g"], ["-g", "[]"], ["--gpus=[]"], ["-g", "cpu"]])
 def test_no_gpus_means_cpu(given):
     assert load_config("2001", parse_command_line(given)[1]).gpus == []
 
