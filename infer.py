@@ -226,7 +226,7 @@ def parse(argv):
     add("--backend", choices=["paddle", "onnxruntime"], help="what runs it (default: by the program found, Paddle's first)")
     add("--use_gpu", help="Paddle's engine for GPUs", **switch)
     add("--gpu_id", type=lambda text: positive(text, 0), default=0, help="GPU (default 0), of CUDA_VISIBLE_DEVICES if set")
-    add("--precision", choices=["fp32", "fp16"], default="fp32", help="default: fp32; fp16 on a GPU only")
+    add("--precision", choices=["fp32", "fp16"], default="fp32", help="default fp32; fp16 on a GPU; no int8 (docs/findings.md)")
     add("--enable_mkldnn", help="Paddle's engine with oneDNN", **switch)
     add("--cpu_threads", type=positive, help="default: as many as cores")
     add("--use_tensorrt", help="TIPC passes False; True is refused", **switch)

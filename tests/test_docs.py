@@ -122,6 +122,12 @@ def test_commands_in_pages_are_ones_that_the_programs_take(command):
             assert not [option for option in options if option not in help_of(program)]
 
 
+def test_help_shows_every_option_that_the_readme_relies_on():
+    named = set(re.findall(r"(?<![\w-])--[a-z][\w.]+", (ROOT / "README.md").read_text(encoding="utf-8")))
+    shown = set(re.findall(r"--[a-z][\w.]+", help_of("main.py") + help_of("infer.py")))
+    assert len(named) > 12 and named <= shown
+
+
 def test_make_targets_in_pages_exist():
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.M))
     assert {"lint", "format", "test", "test-full", "bench", "docs", "demo"} <= targets
