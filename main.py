@@ -33,7 +33,7 @@ def generate_or_check(config):
         lines, good = generator.check(config.dataset, folders, **manner)
         print("\n".join(lines))
         return 0 if good else 2
-    set_up_logging(make_run_folder(Path(config.work_dir) / "temp"))
+    set_up_logging(make_run_folder(Path(config.work_dir) / "temp"), brief=watched() and not config.no_progress_bar)
     generator.generate(config.dataset, folders, data.root_folder, data.transform, skip_bad=config.skip_bad, **manner)
     return 0
 
