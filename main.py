@@ -77,11 +77,9 @@ def train(config, tuned, command):
     trainer.resume(state)
 
     initializer.log_setup(config, feeders[0], model)
-    place = f"epoch {trainer.epoch + 1}, batch {trainer.progress.step + 1}"
-    if config.resume:
-        get_logger().info(f"Resuming from {path}: {place}, learning rate {recipe.optimizer.get_lr():.6g}")
-    else:
-        get_logger().info(f"Training {recipe.max_epoch} epochs{f' from the weights of {path}' if path else ''}; Ctrl-C saves")
+    place = f"epoch {trainer.epoch + 1}, batch {trainer.progress.step + 1}, learning rate {recipe.optimizer.get_lr():.6g}"
+    fresh = f"Training {recipe.max_epoch} epochs{f' from the weights of {path}' if path else ''}; Ctrl-C saves"
+    get_logger().info(f"Resuming from {path}: {place}" if config.resume else fresh)
     trainer.train()
     if trainer.rank == 0:
         say_trained(trainer, Path(config.work_dir) / "model.pdparams", command)

@@ -151,10 +151,7 @@ def _merge(base, changes):
 
 
 def _explain(error, values, defaults, given, path):
-    """One line for the first thing that is wrong: dotted key, value, what is allowed, near matches.
-
-    `given`: dotted keys of the command line; other keys are those of the file `path`.
-    """
+    """One line for the first thing that is wrong: key, value, what is allowed or meant; keys not `given` are of file `path`."""
     first = error.errors()[0]
     parts = [printable(str(part)) for part in first["loc"]]
     key, value, message = ".".join(parts), first["input"], first["msg"].removeprefix("Value error, ")

@@ -22,10 +22,7 @@ class _FileHandler(logging.FileHandler):
 
 
 def set_up_logging(folder=None, quiet=False, brief=False):
-    """Log lines like `[ 2022-06-06 06:25:40,001 ] text` to stdout and, where a folder is given, to its log.txt.
-
-    `brief`: stdout, a terminal, is spared the times and what is logged as `debug`, the details.
-    """
+    """Log lines like `[ 2022-06-06 06:25:40,001 ] text` to stdout (`brief`: without times, debug) and to a folder's log.txt."""
     logger = get_logger()
     logger.setLevel(logging.ERROR if quiet else logging.DEBUG)
     logger.propagate = False
