@@ -52,7 +52,7 @@ def test_the_tutorial_runs_word_by_word(copy):
     assert count == 120 and right / count > 0.5  # ten actions: chance is 0.1
     assert list(copy.glob("demo/workdir/demo_*/*/report_best.html"))
     assert (copy / "demo" / "results.csv").read_text().count("\n") == 1 + 5 * 300
-    assert "S013C002P003R001A023.skeleton\nA" in everything
+    assert "S013C002P003R001A023.skeleton\nA023 hand waving 0." in everything
 
 
 @pytest.mark.full
