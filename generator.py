@@ -185,7 +185,7 @@ def _in_workers(read, samples, workers, bar):
     except BrokenProcessPool as error:
         for child in set(multiprocessing.active_children()).difference(others):
             child.kill()  # one started while the pool broke would be waited for without end
-        raise UserError("a worker process ended amid its work; if it lacked memory, use fewer workers") from error
+        raise UserError("a worker process ended while it worked; if it lacked memory, use fewer workers") from error
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -228,7 +228,7 @@ def _write_data_set(raw, new, files, skip_bad, read_all):
             temporary.write_text("\n".join(bad) + "\n", encoding="utf-8")
         if not skip_bad:
             found = f"{len(bad)} bad files, the first: {bad[0]}; all are named in {report}"
-            raise UserError(f"{found}: mend or remove them, or leave them out with --skip_bad")
+            raise UserError(f"{found}: repair or remove them, or leave them out with --skip_bad")
     good = {split: [sample for sample in samples[split] if not sample.error] for split in SPLITS}
     _refuse_empty(good, folder)
     for split in SPLITS:

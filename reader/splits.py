@@ -66,4 +66,4 @@ def check_labels(names, labels, path):
                 wrong.append(f"{name} has label {label}, which is A{label + 1:03d}")
     if wrong:
         found = f"{len(wrong)} of {len(names)} labels contradict the names, the first: {wrong[0]}"
-        raise UserError(f"{path}: {found}; mend the file, or add --trust_labels true")
+        raise UserError(f"{path}: {found}; correct the file, or add --trust_labels true")
