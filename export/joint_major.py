@@ -43,28 +43,31 @@ class JointMajorGCN(FoldedGCN):
 class JointMajorGraphLayer(nn.Layer):
     """A SpatialGraphLayer: (N*M*V, C, 1, T) -> (N*M*V, C', 1, T).
 
-    What a joint takes from itself, hop 0 and the residual, is one convolution with weights of its own for each joint. The other
-    hops follow the paper, features first and then the sum over neighbours, or the other way round where that is less work.
+    What a joint takes from itself, hop 0 and the residual, is one convolution with weights of its own for each joint, which an
+    engine makes when it loads a program: their parts are a quarter of the size. The other hops follow the paper, features first
+    and then the sum over neighbours, or the other way round where that is less work.
     """
 
     def __init__(self, layer):
         super().__init__()
         A, weight, residual, shift = graph_constants(layer)
         V = A.shape[1]
-        own = np.diagonal(A[0])[:, None, None] * weight[0] + residual  # (V, C', C)
+        near, first = np.diagonal(A[0])[:, None, None].copy(), weight[0]
         A[0][np.diag_indices(V)] = 0  # nothing is left of hop 0 as a rule
         far = [k for k in range(len(A)) if A[k].any()]
-        A, weight, (_, out_channels, in_channels) = A[far], weight[far], own.shape
+        A, weight, (out_channels, in_channels) = A[far], weight[far], residual.shape
         self.num_joints, self.act = V, layer.act
         self.sizes = (in_channels, out_channels, len(far))
         self.aggregate_first = (len(far) + 1) * in_channels < len(far) * out_channels
         if self.aggregate_first:
-            own = np.concatenate([own, *(np.broadcast_to(w, own.shape) for w in weight)], axis=2)
+            pad = np.zeros((out_channels, len(far) * in_channels))
+            first, residual = np.concatenate([first, pad], 1), np.concatenate([residual, *weight], 1)
             A = np.concatenate([np.eye(V)[None], A]).transpose(2, 0, 1).reshape(-1, V)  # rows: joint, then hop
         else:
             A = A.transpose(2, 1, 0).reshape(V, -1)  # columns: neighbour, then hop
             constant(self, "weight", weight.reshape(-1, in_channels, 1, 1))
-        constant(self, "own", own.reshape(V * out_channels, -1, 1, 1))
+        for name, value in (("near", near), ("first", first), ("residual", residual)):
+            constant(self, name, value)
         constant(self, "A", A)
         self.offset = offset(shift)
 
@@ -81,7 +84,9 @@ class JointMajorGraphLayer(nn.Layer):
         return self.finish(y)
 
     def own_part(self, x):
-        return self.offset(F.conv2d(x, self.own, groups=self.num_joints))
+        V, (_, out_channels, _) = self.num_joints, self.sizes
+        own = (self.near * self.first + self.residual).reshape([V * out_channels, -1, 1, 1])
+        return self.offset(F.conv2d(x, own, groups=V))
 
     def finish(self, y):
         return self.act(y.reshape([-1, self.sizes[1], 1, 0]))
