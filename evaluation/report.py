@@ -1,7 +1,5 @@
 """The report: one HTML page, for any browser without a network, of an evaluation and of what the network saw in samples."""
 
-import base64
-import gzip
 import html
 import json
 import math
@@ -12,6 +10,7 @@ import numpy as np
 
 from utils.errors import UserError, printable
 from utils.files import replacing
+from utils.page import filled, packed
 from utils.process import versions
 
 from .saliency import sample_saliency
@@ -124,11 +123,6 @@ def gather(scores, samples, *, title, classes, graph, run, about):
     }
 
 
-def packed(data):
-    """Text or bytes as base64 of gzip: a third of the size, and nothing in it can end a script element."""
-    return base64.b64encode(gzip.compress(data.encode(), mtime=0)).decode()
-
-
 def plotly_source():
     """JavaScript of the plotting library; raises UserError where it is missing."""
     try:
@@ -140,12 +134,9 @@ def plotly_source():
 
 def write_page(path, data):
     """Write the page."""
-    parts = {path.name: path.read_text(encoding="utf-8") for path in ASSETS.iterdir()}
-    page = parts.pop("page.html")
-    parts |= {"title": html.escape(data["title"]), "plotly": packed(plotly_source())}
-    parts["data"] = packed(json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False))
-    for name, text in parts.items():
-        page = page.replace(f"<!--{name}-->", text)
+    texts = {"title": html.escape(data["title"]), "plotly": packed(plotly_source())}
+    texts["data"] = packed(json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False))
+    page = filled(ASSETS / "page.html", [path for path in ASSETS.iterdir() if path.suffix in (".css", ".js")], **texts)
     with replacing(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
 

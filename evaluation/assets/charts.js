@@ -1,28 +1,7 @@
 "use strict";
-const $ = id => document.getElementById(id);
-
-/** Text of a script element that holds base64 of gzip. */
-async function unpack(id) {
-  const bytes = Uint8Array.from(atob($(id).textContent.trim()), c => c.charCodeAt(0));
-  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
-}
-
-const css = name => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
-const percent = (x, digits = 1) => `${(100 * x).toFixed(digits)} %`;
-const action = (data, k) => `A${String(k + 1).padStart(3, "0")} ${data.classes[k]}`;
-
 function setTheme(name) {
   document.documentElement.dataset.theme = name;
   $("theme").textContent = name === "dark" ? "Light" : "Dark";
-}
-
-/** A new element with text and children; nothing of the data is ever taken as HTML. */
-function element(tag, text = "", classes = "", ...children) {
-  const made = document.createElement(tag);
-  if (text !== "") made.textContent = text;
-  if (classes) made.className = classes;
-  made.append(...children);
-  return made;
 }
 
 /** Cards, charts and tables; returns {draw}, which draws the charts in the colours of the theme. */

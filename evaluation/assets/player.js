@@ -11,7 +11,7 @@
  * Colours are the page's properties --low, --mid, --high (joints), --muted, --second (bones of the first body and of the
  * others), --line (floor) and --bg (outlines); `theme` reads them again.
  */
-function createPlayer(canvas, { rate = 30, onframe = () => {}, onplay = () => {} } = {}) {
+function createPlayer(canvas, { rate = 30, onframe = () => {}, onplay = () => {}, nobody = () => "nobody in this frame" } = {}) {
   const TURN = Math.PI / 6, TILT = .12, STEEPEST = 1.5, DISTANCE = 3.5, MARGIN = 14, STEPS = 100; // distance: in radii of what moves
   let T = 1, M = 0, V = 0, motion = [], bones = [], heat = null, start = 0, bodies = [], centre = [0, 0, 0], radius = 1, floor = 0, flat = false;
   let time = 0, last = null, left = 0, yaw = TURN, pitch = TILT, held = null, points = [], ramp = [], colour = {};
@@ -77,7 +77,7 @@ function createPlayer(canvas, { rate = 30, onframe = () => {}, onplay = () => {}
       });
     }
     shapes.sort((a, b) => b[0] - a[0]).forEach(shape => shape[1]());
-    if (!points.length) { context.fillStyle = colour.muted; context.font = "14px system-ui, sans-serif"; context.textAlign = "center"; context.fillText("nobody in this frame", width / 2, height / 2); }
+    if (!points.length) { context.fillStyle = colour.muted; context.font = "14px system-ui, sans-serif"; context.textAlign = "center"; context.fillText(nobody(), width / 2, height / 2); }
     onframe(t);
   }
 

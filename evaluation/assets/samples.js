@@ -89,12 +89,7 @@ function startSamples(data) {
     $("sample-name").textContent = sample.name.replace(/\.skeleton$/, "");
     const good = sample.top[0][0] === sample.label;
     $("verdict").replaceChildren(element("span", good ? "✓ right: " : "✗ wrong: ", good ? "right" : "wrong"), good ? action(data, sample.label) : `it is ${action(data, sample.label)}`);
-    $("top").replaceChildren(...sample.top.map(([k, p]) => {
-      const fill = element("i"), row = element("div", "", k === sample.label ? "guess true" : "guess", element("span", "", "", element("b", action(data, k)), element("em", percent(p))), element("div", "", "", fill));
-      fill.style.width = `${100 * p}%`;
-      row.setAttribute("role", "listitem");
-      return row;
-    }));
+    $("top").replaceChildren(...sample.top.map(([k, p]) => guess(action(data, k), p, k === sample.label ? "guess true" : "guess")));
     const before = $("colour").selectedIndex;
     $("colour").replaceChildren(...sample.maps.map(m => element("option", m.title.replace("class activation, ", ""))), element("option", "bodies only"));
     $("colour").selectedIndex = Math.min(Math.max(before, 0), sample.maps.length);
@@ -110,21 +105,9 @@ function startSamples(data) {
     button.onclick = () => choose(i);
     $("list").append(button);
   });
-  const step = by => { player.pause(); player.seek(player.frame + by); };
-  const other = by => choose((samples.indexOf(sample) + by + samples.length) % samples.length);
-  const toggle = () => player.playing ? player.pause() : player.play();
+  control(player, by => choose((samples.indexOf(sample) + by + samples.length) % samples.length));
   document.addEventListener("click", event => { const link = event.target.closest("[data-sample]"); if (link) choose(Number(link.dataset.sample)); });
-  $("play").onclick = toggle;
-  $("speed").onchange = () => { player.speed = Number($("speed").value); };
-  $("scrub").oninput = () => { player.pause(); player.seek(Number($("scrub").value)); };
-  $("reset").onclick = () => player.front();
   $("colour").onchange = () => chooseMap($("colour").selectedIndex);
-  document.querySelector(".player").addEventListener("keydown", event => {
-    const does = { ",": () => step(-1), ".": () => step(1), "[": () => other(-1), "]": () => other(1), " ": event.target === stage && toggle }[event.key];
-    if (!does || event.ctrlKey || event.metaKey || event.altKey) return;
-    does();
-    event.preventDefault();
-  });
   const onStage = event => { const near = player.nearest(event.clientX, event.clientY); if (near) say(player.frame, ...near); };
   const onStrip = event => {
     const box = strip.getBoundingClientRect(), x = (event.clientX - box.left - GUTTER) / (box.width - GUTTER), t = Math.min(Math.max(Math.floor(x * sample.T), 0), sample.T - 1);
