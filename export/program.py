@@ -17,6 +17,7 @@ from .products import ProductGCN
 from .proof import describe, prove
 from .record import Preprocessing
 from .trained import TrainedGCN
+from .web import web_runtime, write_page
 
 OUTPUTS = ["logits", "probabilities"]
 TRITON_BATCH = 16
@@ -27,13 +28,15 @@ HEADER = "# What this export takes, where it comes from, and which engines gave 
 
 
 def export_program(
-    model, prefix, *, data_shape, record, open_engine, to="paddle", softmax=False, one_body=False, coordinates=False, device="cpu"
-):
+    model, prefix, *, data_shape, record, open_engine, to="paddle", runtime=None,
+    softmax=False, one_body=False, coordinates=False, device="cpu",
+):  # fmt: skip
     """Write `model` as a program PREFIX.* with its record PREFIX.yaml; returns lines that say what was made and measured.
 
     `data_shape` is a sample's (I, C, T, V, M). With `one_body` the program takes M = 1, and a sample's logits are the mean
     over its bodies. `to`: paddle (PREFIX.json or .pdmodel, and .pdiparams), onnx (PREFIX.onnx), triton (a model repository
-    PREFIX.triton). The last two take coordinates (N, C / 2, T, V, M), any T up to data_shape's; Paddle's programs take features
+    PREFIX.triton), web (a page PREFIX.html for one body, see web.py; `runtime` is the folder of the package onnxruntime-web). All
+    but paddle take coordinates (N, C / 2, T, V, M), any T up to data_shape's; Paddle's programs take features
     (N, I, C, T, V, M), as the published ones do, or `coordinates` too. `record`: what PREFIX.yaml says of source, preprocessing
     and classes. `open_engine(file, engine)` returns a function input -> logits; by it the written program is compared with
     `model`. `device`: cpu or gpu, what a Paddle program is to be quick on.
@@ -43,7 +46,8 @@ def export_program(
     engines are recorded as verified or not.
     """
     prefix, training = Path(prefix), model.training
-    shape = [*data_shape[:4], 1 if one_body else data_shape[4]]
+    shape = [*data_shape[:4], 1 if one_body or to == "web" else data_shape[4]]
+    runtime = web_runtime(runtime) if to == "web" else None
     settings = Preprocessing.model_validate(record["preprocessing"])
     features = (settings.graph, settings.inputs) if coordinates or to != "paddle" else None
     outputs = OUTPUTS[: 1 + softmax]
@@ -55,6 +59,8 @@ def export_program(
             shape = program_input(shape, features)
             if to == "triton":
                 _arrange_for_triton(file, [shape[0], -1, *shape[2:]], outputs, record["classes"])
+            if runtime:
+                write_page(file, record, shape, LICENCE, runtime)
             files = {path.relative_to(stage).as_posix(): path for path in sorted(Path(stage).rglob("*")) if path.is_file()}
             entry = {
                 "input": shape,

@@ -14,9 +14,9 @@ from infer import Recognizer
 from options.schema import load_config
 from reader.recordings import read_samples
 from tests.helpers.exported import SETTINGS, export, wide_network
+from tests.helpers.pages import runtime_or_skip
 from tests.helpers.places import ROOT
 
-WEB = "onnxruntime-web@1.30"  # for Node and browsers alike
 MOST, FRAMES = 64, {"a short recording": 10, "one frame": 1, "all frames": 64}  # of 10 frames, 26 are computed
 
 
@@ -85,16 +85,11 @@ def test_padding_changes_no_logit(program, frames):
 
 @pytest.fixture(scope="module")
 def node_modules():
-    """The folder with onnxruntime-web; the first time npm puts it (150 MB, some seconds) beside this environment's packages."""
-    if not (shutil.which("node") and shutil.which("npm")):
-        pytest.skip("no node and npm on PATH (Debian: apt-get install nodejs npm)")
-    folder = Path(sys.prefix) / "npm"
-    if not (folder / "node_modules" / "onnxruntime-web" / "package.json").is_file():
-        options = ["--prefix", folder, "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries", "0"]
-        done = subprocess.run(["npm", "install", *options, WEB], capture_output=True, text=True, check=False, timeout=300)
-        if done.returncode:
-            pytest.skip(f"npm can't install {WEB}: {' '.join(done.stderr.split())[:200]}")
-    return folder / "node_modules"
+    """The folder with onnxruntime-web, where an export of the page looks for it."""
+    if not shutil.which("node"):
+        pytest.skip("no node on PATH (Debian: apt-get install nodejs)")
+    runtime_or_skip()
+    return Path(sys.prefix) / "npm" / "node_modules"
 
 
 DRIVER = """

@@ -9,10 +9,20 @@ from dataset.graph import NTU, Graph
 from evaluation.report import ASSETS, gather
 from evaluation.saliency import SampleSaliency
 from evaluation.scores import Scores
+from export.web import web_runtime
+from utils.errors import UserError
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update"
 HOSTILE = ["</script><script>window.hacked=1</script>", "<img src=x onerror=window.hacked=1>", "<b>bold</b> & \"q\" 'q'", "$\\frac{$ %{x} <!--data-->"]
+
+
+def runtime_or_skip():
+    """Skip where ONNX Runtime Web is neither there nor to be had."""
+    try:
+        web_runtime()
+    except UserError as error:
+        pytest.skip(str(error))
 
 
 def make_scores(classes, count, seed=0, sure=2.0):
@@ -88,11 +98,11 @@ def opened(browser):
 
 def until(page, condition):
     """Wait until `condition()` holds; the page's policy lets no waiting script in."""
-    for _ in range(200):
+    for _ in range(1200):
         if condition():
             return
         page.wait_for_timeout(50)
-    raise AssertionError("it did not come about in 10 s")
+    raise AssertionError("it did not come about in a minute")
 
 
 TWO_D = Graph.from_names("coco", [f"j{v}" for v in range(18)], [(f"j{v}", f"j{v + 1}") for v in range(17)], {}, {"all": [f"j{v}" for v in range(18)]}, "j0")
