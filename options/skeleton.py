@@ -36,8 +36,14 @@ class Skeleton(Section):
 
 
 def read_skeleton(name):
-    """The dict in a skeleton's file, given by its path or its name in configs/graphs; what is no text stays as it is."""
+    """The dict in a skeleton's file, given by its path or its name in configs/graphs; what is no text stays as it is.
+
+    Where the file has no bones, they are those from each joint to its parent.
+    """
     if not isinstance(name, str):
         return name
     path = find_yaml(name, FOLDER)
-    return {"name": path.stem, **read_yaml(path)}
+    layout = {"name": path.stem, **read_yaml(path)}
+    if isinstance(layout.get("parents"), dict):
+        layout.setdefault("bones", [[parent, joint] for joint, parent in layout["parents"].items()])
+    return layout
