@@ -182,7 +182,7 @@ def extract(config, tuned, command):
         get_logger().info(line)
     recording = "FILE.npy" if config.data.graph else "FILE.skeleton"
     recognise = f"python infer.py --model_file {shlex.quote(str(prefix))} --data_file {recording}"
-    jobs = {} if config.export_to in ("triton", "web") else {"recognise a recording": recognise}
+    jobs = {} if config.export_to in ("triton", "pphuman", "web") else {"recognise a recording": recognise}
     print(closing_block("Exported", {"program": f"{prefix}.*"}, jobs))
 
 

@@ -3,6 +3,7 @@
 import json
 import shutil
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import paddle
@@ -12,6 +13,7 @@ from options.yaml_file import read_yaml
 from utils.errors import UserError
 from utils.files import replacing, sha256
 
+from . import pphuman
 from .joint_major import JointMajorGCN
 from .products import ProductGCN
 from .proof import describe, prove
@@ -35,11 +37,11 @@ def export_program(
 
     `data_shape` is a sample's (I, C, T, V, M). With `one_body` the program takes M = 1, and a sample's logits are the mean
     over its bodies. `to`: paddle (PREFIX.json or .pdmodel, and .pdiparams), onnx (PREFIX.onnx), triton (a model repository
-    PREFIX.triton), web (a page PREFIX.html for one body, see web.py; `runtime` is the folder of the package onnxruntime-web). All
-    but paddle take coordinates (N, C / 2, T, V, M), any T up to data_shape's; Paddle's programs take features
-    (N, I, C, T, V, M), as the published ones do, or `coordinates` too. `record`: what PREFIX.yaml says of source, preprocessing
-    and classes. `open_engine(file, engine)` returns a function input -> logits; by it the written program is compared with
-    `model`. `device`: cpu or gpu, what a Paddle program is to be quick on.
+    PREFIX.triton), pphuman (a folder PREFIX.pphuman for PaddleDetection's pipeline), web (a page PREFIX.html for one body, see
+    web.py; `runtime` is the folder of the package onnxruntime-web). All but paddle take coordinates (N, C / 2, T, V, M), any T up
+    to data_shape's; Paddle's programs take features (N, I, C, T, V, M), as the published ones do, or `coordinates` too. `record`:
+    what PREFIX.yaml says of source, preprocessing and classes. `open_engine(file, engine)` returns a function input -> logits; by
+    it the written program is compared with `model`. `device`: cpu or gpu, what a Paddle program is to be quick on.
 
     Raises UserError, an older export left as it was, where the logits differ by more than 1e-3 of the largest on the engine
     that decides (Paddle's native one, ONNX Runtime), and where files can't be written or a package is missing. Paddle's other
@@ -51,6 +53,8 @@ def export_program(
     settings = Preprocessing.model_validate(record["preprocessing"])
     features = (settings.graph, settings.inputs) if coordinates or to != "paddle" else None
     outputs = OUTPUTS[: 1 + softmax]
+    if to == "pphuman":
+        pphuman.check(program_input(shape, features), settings.graph.name)
     model.eval()
     try:
         with tempfile.TemporaryDirectory() as stage:
@@ -59,6 +63,8 @@ def export_program(
             shape = program_input(shape, features)
             if to == "triton":
                 _arrange_for_triton(file, [shape[0], -1, *shape[2:]], outputs, record["classes"])
+            elif to == "pphuman":
+                pphuman.arrange(file, settings.num_frame)
             if runtime:
                 write_page(file, record, shape, LICENCE, runtime)
             files = {path.relative_to(stage).as_posix(): path for path in sorted(Path(stage).rglob("*")) if path.is_file()}
@@ -97,7 +103,8 @@ def _shown(shape):
 
 def write_program(model, to, prefix, data_shape, features=None, softmax=False, record=None, device="cpu"):
     """(program file, number of operations) of `model` in the form of `to`; see FoldedGCN for its input. Not compared with it."""
-    form, write = (PADDLE_FORMS[device], write_paddle) if to == "paddle" else (JointMajorGCN, write_onnx)
+    form, write = (PADDLE_FORMS[device], write_paddle) if to in ("paddle", "pphuman") else (JointMajorGCN, write_onnx)
+    write = partial(write_paddle, name=pphuman.INPUT) if to == "pphuman" else write
     program = form(model, data_shape, features, softmax)
     program.eval()
     shape = program_input(data_shape, features)
@@ -106,12 +113,12 @@ def write_program(model, to, prefix, data_shape, features=None, softmax=False, r
     return write(program, prefix, [None, *shape], OUTPUTS[: 1 + softmax], record)
 
 
-def write_paddle(program, prefix, shape, _outputs, _record):
+def write_paddle(program, prefix, shape, _outputs, _record, name="x"):
     """(program file, number of operations) of `program`, written to `prefix` for Paddle; None in its input's `shape` is free.
 
     Raises UserError where it does not fit on the disk.
     """
-    spec = [paddle.static.InputSpec(shape, "float32", "x")]
+    spec = [paddle.static.InputSpec(shape, "float32", name)]
     static = paddle.jit.to_static(program, input_spec=spec, full_graph=True)
     paddle.jit.save(static, str(prefix))
     file = next(path for path in (Path(f"{prefix}.json"), Path(f"{prefix}.pdmodel")) if path.is_file())

@@ -35,6 +35,7 @@ class Preprocessing(_Part):
     num_frame: Positive
     transform: bool
     graph: JointTree
+    num_person: Positive | None = None  # bodies of a sample, which a one-body program takes one by one
 
     def features(self, coordinates):
         """Input branches (N, I, 2C, T, V, M) of coordinates (N, C, T, V, M)."""
@@ -93,16 +94,17 @@ def read_record(path):
         raise UserError(f"{path}: not a usable record ({place}: {first['msg'][:100]}); export again") from error
 
 
-def preprocessing(inputs="JVB", num_frame=288, transform=False, graph=NTU):
+def preprocessing(inputs="JVB", num_frame=288, transform=False, graph=NTU, num_person=2):
     """The Preprocessing of these settings; the defaults are configuration 2001's."""
     tree = JointTree(name=graph.name, centre=graph.centre, parents=list(graph.parents))
-    return Preprocessing(inputs=inputs, num_frame=num_frame, transform=transform, graph=tree)
+    return Preprocessing(inputs=inputs, num_frame=num_frame, transform=transform, graph=tree, num_person=num_person)
 
 
 def export_record(config, checkpoint, graph, classes):
     """The part of a record that is known before the export: source, preprocessing, names of the classes."""
     names = {"config": config.config, "dataset": config.dataset, "model": config.model_type}
-    settings = preprocessing(config.data.inputs, config.data.num_frame, config.data.transform, graph)
+    data = config.data
+    settings = preprocessing(data.inputs, data.num_frame, data.transform, graph, data.num_person)
     return {
         "source": {"checkpoint": Path(checkpoint).name, "sha256": sha256(checkpoint), **names},
         "preprocessing": settings.model_dump(),

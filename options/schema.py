@@ -97,7 +97,7 @@ class WholeConfig(Section):
         if (self.report or self.save_figures) and not (self.evaluate or self.visualize):
             raise ValueError(f"{'report' if self.report else 'save_figures'}: goes with -e or -v, which score a checkpoint")
         if self.dataset not in DATASETS and (self.generate_data or self.check):
-            raise ValueError(f"{jobs[0]}: is for NTU RGB+D; {self.dataset} is made by tools/convert_arrays.py")
+            raise ValueError(f"{jobs[0]}: is for NTU RGB+D; {self.dataset} is made by tools/import_data.py")
         if self.dataset not in DATASETS and self.data.class_names is None:
             raise ValueError(f"dataset_args.custom.class_names: must name a text file, as dataset is {self.dataset}")
         return self
