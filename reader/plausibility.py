@@ -11,8 +11,8 @@ PARENTS, BONES = np.array(NTU.parents), np.arange(NTU.num_joints) != NTU.parents
 # Measured on synthetic people standing, sitting, lying, jumping, 1.1 to 1.9 m tall, and on scattered points.
 SMALLEST, LARGEST = 0.15, 4  # metres from the joint farthest from another to that one: people 0.4 to 2
 FLAT = 0.03  # depth over width or height: people from 0.1
-LONG_BONES = 1.7  # length of all bones over that of the shortest tree through the joints: people to 1.4, other orders from 1.8
-SCATTERED = 3.8  # length of that tree over the body's extent: people 2 to 3.4; beyond that it is nobody in any order
+LONG_BONES = 2.2  # length of all bones over the joints' distances to their nearest: people 1.3 to 1.7, other orders from 2.9
+SCATTERED = 3.8  # those distances over the body's extent: people 1.5 to 2.6; beyond that it is nobody in any order
 RATES = 20, 45  # frames a second; the sensor has 30
 
 PIXELS = "no depth: looks like pixels or image coordinates; the network takes metres in 3D"
@@ -55,8 +55,8 @@ def _of_body(body, transform):
         return [PIXELS]
     if not SMALLEST < extent < LARGEST:
         return [TINY if extent < LARGEST else CENTIMETRES if extent < 100 * LARGEST else MILLIMETRES]
-    bones, tree = between[np.arange(len(between)), PARENTS][BONES].sum(), _shortest_tree(between)
-    if bones > LONG_BONES * tree and tree < SCATTERED * extent:
+    bones, nearest = between[np.arange(len(between)), PARENTS][BONES].sum(), np.sort(between, axis=1)[:, 1].sum()
+    if bones > LONG_BONES * nearest and nearest < SCATTERED * extent:
         return [ORDER]
     neck, legs = _upward(body[..., NECK] - body[..., BASE]), _upward(body[..., ANKLES].mean(2) - body[..., BASE])
     return [Y_DOWN] if not transform and neck < -0.7 and legs > 0.5 else []
@@ -65,15 +65,3 @@ def _of_body(body, transform):
 def _upward(vectors):
     """Median over the frames of the cosine between vectors (3, T) and the y axis."""
     return np.median(vectors[1] / np.maximum(np.linalg.norm(vectors, axis=0), 1e-9))
-
-
-def _shortest_tree(between):
-    """Length of the shortest tree through all points of a table of distances (V, V), by Prim's algorithm."""
-    nearest, length = between[0].copy(), 0.0
-    nearest[0] = np.inf
-    for _ in between[1:]:
-        point = nearest.argmin()
-        length += nearest[point]
-        nearest = np.where(np.isinf(nearest), np.inf, np.minimum(nearest, between[point]))
-        nearest[point] = np.inf
-    return length
