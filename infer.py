@@ -30,9 +30,9 @@ from inference.engines import Program
 from inference.predictions import Prediction, save, show, show_batch
 from reader.ntu_reader import MAX_FRAMES
 from reader.plausibility import implausible
-from reader.recordings import read_samples, recording_files
+from reader.recordings import Wanted, read_samples
 from reader.splits import check_labels
-from utils.errors import UserError, printable
+from utils.errors import UserError
 from utils.terminal import Parser, boolean, paint
 
 FRAMES_PER_SECOND = 30  # of NTU RGB+D's sensor
@@ -50,12 +50,16 @@ class Recognizer:
         self.program = Program(path, engine, **options)
         self.top_k, self.batch_size = top_k, max(batch_size or self.program.at_once, self.program.shape[0])
         self.settings = self.program.preprocessing
+        name, bodies = self.settings.graph.name, self.settings.num_person
+        bodies = bodies or max(self.program.num_bodies, 2 if name == "ntu" else 1)  # programs of old records
+        self.wanted = Wanted(name, self.program.num_joints, self.program.num_channel, bodies, self.settings.transform)
 
     def predict(self, source, window=None, stride=None):
-        """[Prediction] of each sample of `source`: a .skeleton file, a folder or list of them, a .npy file, an array.
+        """[Prediction] of each sample of `source`: a file of any form of docs/custom_data.md, an array, a folder or list of them.
 
-        Arrays are (C, T, V, M) or (N, C, T, V, M) float32 in metres, as a data set stores them: view-normalised already,
-        where the configuration asks for it. With `window` (frames) there is one prediction every `stride` frames.
+        Arrays are (T, V, C) or (T, M, V, C) as a sensor gives them, or (C, T, V, M) or (N, C, T, V, M) as a data set stores
+        them: view-normalised already, where the configuration asks for it. With `window` (frames) there is one prediction every
+        `stride` frames.
         """
         batches = self.predict_batches(source, window=window, stride=stride)
         return [prediction for _, predictions in batches for prediction in predictions]
@@ -63,41 +67,14 @@ class Recognizer:
     def predict_batches(self, source, label_file=None, window=None, stride=None, failed=None):
         """Yield (samples, predictions), lists of at most `batch_size`.
 
-        `failed` takes the Prediction of each recording that can't be read or does not fit, and the rest goes on; without it a
-        UserError ends everything.
+        The list `failed` takes (name, error) of each recording that can't be read or does not fit, and the rest goes on;
+        without it a UserError ends everything.
         """
         if window is not None and not 3 <= window <= self.settings.num_frame:
             raise UserError(f"--window {window}: must be 3 to {self.settings.num_frame}, the frames that the program takes")
-        how = {"transform": self.settings.transform, "window": window, "stride": stride, "label_file": label_file}
-        files = [source] if failed is None or label_file else recording_files(source)
-        samples = (sample for file in files for sample in self.samples(file, failed, **how))
+        samples = read_samples(source, label_file, wanted=self.wanted, window=window, stride=stride, failed=failed)
         while batch := list(itertools.islice(samples, self.batch_size)):
             yield batch, self.name_actions(batch, self.logits(*self.prepare(batch)))
-
-    def samples(self, source, failed, **how):
-        """Yield the samples of `source` that fit the program; what does not is raised, or goes to `failed`."""
-        samples, sample = read_samples(source, **how), True
-        while sample is not None:
-            try:
-                name = source
-                if (sample := next(samples, None)) is not None:  # None after an error of the reader, too
-                    name = sample.name
-                    self.check(sample)
-                    yield sample
-            except UserError as error:
-                if failed is None:
-                    raise
-                failed(Prediction(printable(Path(name).name), [], [], [], error=str(error)))
-
-    def check(self, sample):
-        """Raise UserError where a sample does not fit the program."""
-        C, V, M = self.program.num_channel, self.program.num_joints, self.program.num_bodies
-        c, _, v, m = sample.coordinates.shape
-        if (c, v) != (C, V) or M not in (1, m):
-            found = f"(C, T, V, M) = {sample.coordinates.shape}"
-            raise UserError(f"{sample.name}: {found}, the program takes C = {C}, V = {V}, M = {M}")
-        if not np.isfinite(sample.coordinates[:, : self.settings.num_frame]).all():
-            raise UserError(f"{sample.name}: holds values that are not finite")
 
     def prepare(self, batch):
         """(the program's input for the bodies to compute, which bodies (N, M) these are; None: it takes all bodies at once)."""
@@ -158,7 +135,7 @@ class Recognizer:
 def noted(sample, settings, window):
     """Lines on a sample that was recognised, but perhaps not rightly."""
     T = max(settings.num_frame, MAX_FRAMES if settings.transform else 0)  # view normalisation fills all frames
-    lines = implausible(sample.coordinates, settings.graph, settings.transform)
+    lines = implausible(sample.coordinates, settings.graph, settings.transform, sample.rate)
     if window is None and sample.coordinates[:, T:].any():
         lines.append(f"longer than the program's {settings.num_frame} frames, the rest was left out; --window slides over all")
     return lines
@@ -167,7 +144,7 @@ def noted(sample, settings, window):
 def recognise(recognizer, options, failures):
     """Yield the Predictions of a command line's data, each when it is printed; then print what is asked for over all.
 
-    Those of recordings that fail go to the list `failures` as well.
+    The list `failures` takes (name, error) of recordings that fail.
     """
     source = options.data_file
     if source == "-":
@@ -175,7 +152,7 @@ def recognise(recognizer, options, failures):
     if options.label_file and not options.trust_labels:
         check_labels(*load_labels(options.label_file)[:2], options.label_file)
     samples, right, last, notes, first = [], [], None, Counter(), {}
-    failed = None if options.stop_on_error else failures.append
+    failed = None if options.stop_on_error else failures
     for samples, predictions in recognizer.predict_batches(source, options.label_file, options.window, options.stride, failed):
         if samples[0].label is not None:
             right += show_batch(samples, predictions)
@@ -189,8 +166,9 @@ def recognise(recognizer, options, failures):
             yield prediction
     if not samples:
         others = f"; {len(failures)} recordings, none of them usable" * (len(failures) > 1)
-        raise UserError(failures[0].error + others if failures else f"{options.data_file}: holds nothing to recognise")
-    for prediction in failures:
+        raise UserError(failures[0][1] + others if failures else f"{options.data_file}: holds nothing to recognise")
+    for name, error in failures:
+        prediction = Prediction(name, [], [], [], error=error)
         show(prediction, None)
         yield prediction
     if right:
@@ -220,7 +198,7 @@ def parse(argv):
     add, switch = (parser.add_argument, {"type": boolean, "nargs": "?", "const": True, "default": False, "metavar": "BOOL"})
     add("--model_file", required=True, help="program: a file (.json, .pdmodel, .onnx), its prefix, or its folder")
     add("--params_file", help="its parameters (default: the file beside it)")
-    add("--data_file", required=True, help=".skeleton file, folder of them, .npy file; -: file names from stdin")
+    add("--data_file", required=True, help="recording of any form (docs/custom_data.md), folder; -: file names from stdin")
     add("--label_file", help="labels (.pkl) of a .npy data file: what is right is shown")
     add("-b", "--batch_size", type=positive, help="default: 1 with labels or names from stdin, else as is quickest")
     add("--backend", choices=["paddle", "onnxruntime"], help="what runs it (default: by the program found, Paddle's first)")
@@ -272,6 +250,6 @@ def main(argv=None):
     else:
         deque(predictions, maxlen=0)  # they are printed when they are asked for
     if failures:
-        said = f"{len(failures)} recordings were not recognised, the first: {failures[0].name}"
+        said = f"{len(failures)} recordings were not recognised, the first: {failures[0][0]}"
         print(f"{paint('error:', 'red', sys.stderr)} {said}", file=sys.stderr)
     return 1 if failures else 0

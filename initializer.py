@@ -70,7 +70,7 @@ def build_feeder(config, split):
     data = config.data
     paths = split_paths(data.root_folder, data.transform, config.dataset, split)
     if missing := [path for path in paths if not path.is_file()]:
-        how = "main.py -c {} -gd" if config.dataset in DATA_SETS else "tools/convert_arrays.py FOLDER -c {}"
+        how = "main.py -c {} -gd" if config.dataset in DATA_SETS else "tools/import_data.py FOLDER -c {}"
         raise UserError(f"{missing[0]}: no such file; make the data set first: python {how.format(config.config)}")
     sizes = {key: getattr(data, key) for key in ("num_frame", "num_channel", "num_person", "inputs")}
     limit = DEBUG_SAMPLES if config.debug else None

@@ -1,7 +1,6 @@
 """Features of a sample against plain loops, and what the loader feeds with 2 workers."""
 
 import tempfile
-from itertools import cycle, islice
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ from benchmarks.timing import in_turn, once, start
 from dataset.features import branch_features
 from dataset.graph import NTU
 from dataset.loader import Loader
-from dataset.ntu_feeder import EpochBatches, NTUFeeder, write_split
+from dataset.ntu_feeder import EpochBatches, NTUFeeder, writing_split
 
 BODIES = 1.5  # in every second sample the second body is not seen
 BATCH, WORKERS = 16, 2
@@ -41,8 +40,9 @@ def loader(paths, workers):
 def write_data_set(folder, count):
     """(data, label) paths of a data set of `count` samples, as -gd writes them."""
     paths, few = (folder / "train_data.npy", folder / "train_label.pkl"), coordinates(BATCH, BODIES, 300)
-    labels = [f"sample{i}" for i in range(count)], [i % 60 for i in range(count)], [300] * count
-    write_split(paths, (count, *few.shape[1:]), islice(cycle(few), count), labels)
+    with writing_split(paths, few.shape[1:]) as add:
+        for i in range(count):
+            add(few[i % BATCH], f"sample{i}", i % 60, 300)
     return paths
 
 

@@ -1,5 +1,6 @@
 """Access to a generated data set: samples read from the file one by one, labels, batches of features. No Paddle."""
 
+import contextlib
 import os
 import pickle
 import threading
@@ -24,17 +25,24 @@ def split_paths(root_folder, transform, dataset, split):
     return folder / f"{split}_data.npy", folder / f"{split}_label.pkl"
 
 
-def load_data(path):
-    """Memory-mapped float32 array (N, C, T, V, M) of a npy file; raises UserError where it is anything else."""
-    check_is_there(path)
+def open_array(path):
+    """Memory-mapped array of a npy file, of any shape and numbers; raises UserError where it is damaged or holds objects."""
     try:
         with np.errstate(over="ignore"):  # of a shape beyond all memory, which is refused
             data = np.lib.format.open_memmap(path, mode="r")
-        whole = Path(path).stat().st_size == data.offset + data.nbytes
+        if data.dtype.kind not in "fiub" or Path(path).stat().st_size != data.offset + data.nbytes:
+            raise ValueError(f"{data.dtype} {data.shape}, not numbers alone")
     except (*DAMAGE, ValueError, TypeError, LookupError, SyntaxError, RecursionError) as error:
-        raise UserError(f"{path}: not a readable npy array ({' '.join(str(error).split())}); generate it again") from error
-    if data.ndim != 5 or data.dtype != np.float32 or not data.flags.c_contiguous or not whole:
-        raise UserError(f"{path}: holds {data.dtype} {data.shape}, needed is float32 (N, C, T, V, M) alone; generate it again")
+        raise UserError(f"{path}: not a readable npy array ({' '.join(str(error).split())}); make it again") from error
+    return data
+
+
+def load_data(path):
+    """Memory-mapped float32 array (N, C, T, V, M) of a npy file; raises UserError where it is anything else."""
+    check_is_there(path)
+    data = open_array(path)
+    if data.ndim != 5 or data.dtype != np.float32 or not data.flags.c_contiguous:
+        raise UserError(f"{path}: holds {data.dtype} {data.shape}, needed is float32 (N, C, T, V, M) alone; make it again")
     return data
 
 
@@ -64,7 +72,7 @@ class SampleFile:
         samples = np.empty((len(indices), *self.shape[1:]), np.float32)
         for index, sample in zip(indices, samples, strict=True):
             if self._read_into(sample, self.start + index * sample.nbytes) < sample.nbytes:
-                raise UserError(f"{self.path}: was cut short while in use; generate it again, then resume with -r")
+                raise UserError(f"{self.path}: was cut short while in use; make it again, then resume with -r")
         return samples
 
     def _read_into(self, sample, offset):
@@ -77,33 +85,50 @@ class SampleFile:
 
 
 def load_labels(path):
-    """(names, labels, lengths), three lists of one length, of a label file; names lose any folder part.
+    """(names, labels, lengths), or (names, labels) alone as others write it, lists of one length; names lose any folder part.
 
-    Raises UserError where the file is anything else. Nothing in it is run (see utils.pickles).
+    A .npy file holds labels alone, and samples are named by their number. Raises UserError where the file is anything else.
+    Nothing in it is run (see utils.pickles).
     """
     check_is_there(path)
-    value = load_pickle(path)
-    lists = isinstance(value, (tuple, list)) and len(value) == 3 and all(isinstance(part, (list, tuple)) for part in value)
+    if str(path).endswith(".npy"):
+        numbers = open_array(path).ravel().tolist()
+        value = [str(number) for number in range(len(numbers))], numbers
+    else:
+        value = load_pickle(path)
+        value = [part.ravel().tolist() if isinstance(part, np.ndarray) else part for part in value] if _is_list(value) else value
+    lists = _is_list(value) and len(value) in (2, 3) and all(map(_is_list, value))
     if not lists or len({len(part) for part in value}) > 1:
-        raise UserError(f"{path}: must hold three lists of one length (names, labels, lengths)")
-    names, labels, lengths = value
-    numbers = all(isinstance(number, (int, np.integer)) and 0 <= number < 2**31 for number in (*labels, *lengths))
-    if not numbers or not all(isinstance(name, str) and name.isprintable() for name in names):
+        raise UserError(f"{path}: must hold three lists of one length (names, labels, lengths), or the first two")
+    names, *numbers = value
+    whole = all(isinstance(number, (int, np.integer)) and 0 <= number < 2**31 for part in numbers for number in part)
+    if not whole or not all(isinstance(name, str) and name.isprintable() for name in names):
         raise UserError(f"{path}: names must be texts that can be printed, labels and lengths whole numbers from 0")
-    return ([name.replace("\\", "/").rsplit("/", 1)[-1] for name in names], [int(x) for x in labels], [int(x) for x in lengths])
+    return [name.replace("\\", "/").rsplit("/", 1)[-1] for name in names], *([int(x) for x in part] for part in numbers)
 
 
-def write_split(paths, shape, samples, labels):
-    """Write a split's (data, label) files, both or neither: samples (C, T, V, M), `shape` of all, (names, labels, lengths).
+def _is_list(value):
+    return isinstance(value, (tuple, list))
 
-    Samples are taken one by one, so that memory stays flat, and the three lists after the last of them.
+
+@contextlib.contextmanager
+def writing_split(paths, shape):
+    """Yield a function that adds a sample (C, T, V, M) = `shape`, its name, label and length to a split's (data, label) files.
+
+    Samples are written one by one, so that memory stays flat; both files appear at the end, or neither.
     """
+    rows = []
+
+    def add(sample, *row):
+        rows.append(row)
+        file.write(sample.astype("<f4").tobytes())
+
     with replacing(*paths) as (data_file, label_file):
         with open(data_file, "wb") as file:
-            write_header(file, shape)
-            for sample in samples:
-                file.write(sample.astype("<f4").tobytes())
-        label_file.write_bytes(pickle.dumps(tuple(map(list, labels)), 4))
+            file.write(bytes(HEADER_BYTES))
+            yield add
+            write_header(file, (len(rows), *shape))
+        label_file.write_bytes(pickle.dumps(tuple(map(list, zip(*rows, strict=True))), 4))
 
 
 class NTUFeeder:
@@ -111,17 +136,17 @@ class NTUFeeder:
 
     def __init__(self, data_path, label_path, *, num_frame, inputs, graph, num_classes, num_channel=3, num_person=2, limit=None):
         self.data = SampleFile(data_path)
-        self.names, self.labels, lengths = load_labels(label_path)
+        self.names, self.labels, *lengths = load_labels(label_path)
         count, C, T, V, M = self.data.shape
         if count != len(self.names) or count == 0:
-            raise UserError(f"{label_path}: names {len(self.names)} samples, {data_path} holds {count}; generate them together")
+            raise UserError(f"{label_path}: names {len(self.names)} samples, {data_path} holds {count}; make them together")
         if num_frame > T or (num_channel, graph.num_joints, num_person) != (C, V, M):
             raise UserError(
                 f"{data_path}: samples are (C, T, V, M) = {(C, T, V, M)}; the configuration asks for C = {num_channel} "
                 f"(num_channel), T = {num_frame} (num_frame), V = {graph.num_joints} ({graph.name} skeleton) and "
                 f"M = {num_person} (num_person)"
             )
-        for name, label, length in zip(self.names, self.labels, lengths, strict=True):
+        for name, label, length in zip(self.names, self.labels, *(lengths or [[0] * count]), strict=True):
             if label >= num_classes or length > T:
                 raise UserError(f"{label_path}: {name} has label {label}, length {length}; at most {num_classes - 1} and {T}")
         self.graph, self.inputs, self.num_frame = graph, inputs, num_frame

@@ -14,7 +14,7 @@ if __name__ == "__main__":  # before the imports, so that a signal during them i
 
 import numpy as np
 
-from dataset.ntu_feeder import SampleFile, load_labels, split_paths, write_split
+from dataset.ntu_feeder import SampleFile, load_labels, split_paths, writing_split
 from utils.errors import UserError
 from utils.files import replacing
 from utils.terminal import Parser, boolean
@@ -50,8 +50,9 @@ def cut(source_path, save_dir, *, mode="train", data_num=80, dataset="ntu-xsub",
     for split, (data, labels) in loaded.items():
         rng = np.random.default_rng((seed, SPLITS.index(split)))
         chosen = np.sort(rng.permutation(data.shape[0])[:data_num])
-        samples, columns = (data.read([i]) for i in chosen), ([part[i] for i in chosen] for part in labels)
-        write_split(target[split], (len(chosen), *data.shape[1:]), samples, columns)
+        with writing_split(target[split], data.shape[1:]) as add:
+            for i in chosen:
+                add(data.read([i]), *(part[i] for part in labels))
         counts[split] = len(chosen), data.shape[0]
     return counts
 

@@ -15,10 +15,12 @@ from typing import NamedTuple
 import numpy as np
 import simdjson
 
+from reader.formats import kind_of
 from utils.errors import UserError, printable
 from utils.files import read_bytes
 
 MAX_BODIES, NUM_BODIES, NUM_JOINTS, NUM_AXES = 4, 2, 25, 3
+TRACKED_BODIES = 6  # by the sensor at once; NTU RGB+D has at most MAX_BODIES
 MAX_FRAMES = 300  # the longest recording that a data set holds, and the frames of a sample
 BODY_FIELDS, JOINT_FIELDS = 10, 12
 FARTHEST = 1e6  # a coordinate beyond that is damage: the sensor sees 8 m, and its square must fit float32 with ease
@@ -28,13 +30,10 @@ LONGEST_FILE = 256 << 20  # bytes, where the frames are not limited
 _NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})(?:(?i:\.skeleton))?", re.ASCII)
 _HIGHEST = {"setup": 32, "camera": 3, "performer": 999, "replication": 999, "action": 120}
 _NUMBER = re.compile(rb"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
-_KNOWN_STARTS = {
-    b"\x1f\x8b": "is compressed with gzip; unpack it first",
-    b"\xef\xbb\xbf": "starts with a byte order mark; save it as plain text without one",
-}
+_NOT_FINITE = re.compile(rb"[-+]?(nan(\([a-z]*\))?|inf(inity)?|1\.?#(ind|inf|qnan|snan)\d*)", re.IGNORECASE)
 
 
-class SkeletonError(ValueError):
+class SkeletonError(UserError):
     """A file that is not a usable `.skeleton` file: `path`, `line` (from 1; None: the whole file) and `reason`."""
 
     def __init__(self, path, line, reason):
@@ -74,8 +73,8 @@ def read_sample(path):
     return layout(select_bodies(bodies), MAX_FRAMES), bodies.shape[1]
 
 
-def read_skeleton(path, max_frames=MAX_FRAMES):
-    """Joint coordinates of a file: (4 bodies, T frames, 25, 3) float32 in metres, camera space.
+def read_skeleton(path, max_frames=MAX_FRAMES, max_bodies=MAX_BODIES):
+    """Joint coordinates of a file: (`max_bodies`, T frames, 25, 3) float32 in metres, camera space.
 
     A body's slot is its place within the frame; slots without a body are 0. `max_frames` None takes any length.
     Raises SkeletonError with line and reason if the file can't be read, is damaged or has more frames.
@@ -85,23 +84,23 @@ def read_skeleton(path, max_frames=MAX_FRAMES):
     except UserError as error:
         raise SkeletonError(path, None, str(error).removeprefix(f"{Path(path)}: ")) from error
     try:
-        return _parse_quickly(data, max_frames)
+        return _parse_quickly(data, max_frames, max_bodies)
     except _DoubtError:
-        return _parse_exactly(path, data, max_frames)
+        return _parse_exactly(path, data, max_frames, max_bodies)
 
 
-def select_bodies(bodies):
-    """The two bodies that move most, most first: (4, T, 25, 3) to (2, T, 25, 3).
+def select_bodies(bodies, count=NUM_BODIES):
+    """The `count` bodies that move most, most first: (M, T, V, C) to (count, T, V, C), or all where there are fewer.
 
     Energy is the sum over the axes of the standard deviation over a body's valid frames (coordinate sum not 0) and all
     joints; of equal bodies the later slot comes first.
     """
     valid = bodies.reshape(*bodies.shape[:2], -1).sum(axis=2) != 0
     energy = [
-        np.ascontiguousarray(body[frames].reshape(-1, NUM_AXES).T).std(axis=1).sum() if frames.any() else 0.0
+        np.ascontiguousarray(body[frames].reshape(-1, body.shape[-1]).T).std(axis=1).sum() if frames.any() else 0.0
         for body, frames in zip(bodies, valid, strict=True)
     ]
-    return bodies[np.argsort(energy, kind="stable")[::-1][:NUM_BODIES]]
+    return bodies[np.argsort(energy, kind="stable")[::-1][:count]]
 
 
 def layout(bodies, num_frames):
@@ -117,7 +116,7 @@ def layout(bodies, num_frames):
 _LINE_END = 999999999.0
 _LINE_END_TEXT = b",999999999,"
 _BODY_SIZE = BODY_FIELDS + 1 + 2 + NUM_JOINTS * (JOINT_FIELDS + 1)
-_FRAME_SIZE = {bodies: 2 + bodies * _BODY_SIZE for bodies in range(MAX_BODIES + 1)}
+_FRAME_SIZE = {bodies: 2 + bodies * _BODY_SIZE for bodies in range(TRACKED_BODIES + 1)}
 _JOINT_COUNT = BODY_FIELDS + 1  # places counted from a body's start, here and below
 _JOINTS = BODY_FIELDS + 3 + np.arange(NUM_JOINTS) * (JOINT_FIELDS + 1)
 _LINE_ENDS = np.concatenate([[BODY_FIELDS, BODY_FIELDS + 2], _JOINTS + JOINT_FIELDS])
@@ -128,11 +127,13 @@ class _DoubtError(Exception):
     """The quick way can't vouch for this file."""
 
 
-def _parse_quickly(data, max_frames):
+def _parse_quickly(data, max_frames, max_bodies=MAX_BODIES):
     """What `_parse_exactly` would return; raises _DoubtError where it might not."""
     numbers, num_lines = _parse_numbers(data)
     heads = _frame_heads(numbers, max_frames)
     counts = numbers[heads].astype(int)
+    if counts.max() > max_bodies:
+        raise _DoubtError
     frame = np.repeat(np.arange(len(heads)), counts)  # of each body
     slot = np.arange(len(frame)) - np.repeat(np.cumsum(counts) - counts, counts)
     starts = heads[frame] + 2 + slot * _BODY_SIZE
@@ -143,9 +144,9 @@ def _parse_quickly(data, max_frames):
     coordinates = numbers[starts[:, None] + _COORDINATES]
     if (numbers[starts + _JOINT_COUNT] != NUM_JOINTS).any() or (abs(coordinates) > FARTHEST).any():
         raise _DoubtError
-    bodies = np.zeros((MAX_BODIES, len(heads), NUM_JOINTS * NUM_AXES), np.float32)
+    bodies = np.zeros((max_bodies, len(heads), NUM_JOINTS * NUM_AXES), np.float32)
     bodies[slot, frame] = coordinates
-    return bodies.reshape(MAX_BODIES, len(heads), NUM_JOINTS, NUM_AXES)
+    return bodies.reshape(max_bodies, len(heads), NUM_JOINTS, NUM_AXES)
 
 
 def _parse_numbers(data):
@@ -192,21 +193,20 @@ def _frame_heads(numbers, max_frames):
 # ---------------------------------------------------------------- the exact way
 
 
-def _parse_exactly(path, data, max_frames):
+def _parse_exactly(path, data, max_frames, max_bodies=MAX_BODIES):
     """The same array read line by line; raises SkeletonError where the file is not as docs/data.md says."""
-    for start, reason in _KNOWN_STARTS.items():
-        if data.startswith(start):
-            raise SkeletonError(path, 1, f"the file {reason}")
+    if kind := kind_of(data):
+        raise SkeletonError(path, 1, f"the file is {kind}")
     lines = _Lines(path, data)
     num_frames = lines.count("number of frames", 1, max_frames or len(data))
     frames = []
     for _ in range(num_frames):
-        frames.append(np.zeros((MAX_BODIES, NUM_JOINTS, NUM_AXES), np.float32))
-        for slot in range(lines.count("number of bodies", 0, MAX_BODIES)):
-            lines.numbers("body", BODY_FIELDS)
+        frames.append(np.zeros((max_bodies, NUM_JOINTS, NUM_AXES), np.float32))
+        for slot in range(lines.count("number of bodies", 0, max_bodies)):
+            lines.numbers("body", BODY_FIELDS, used=0)
             lines.count("number of joints", NUM_JOINTS, NUM_JOINTS)
             for joint in range(NUM_JOINTS):
-                coordinates = lines.numbers(f"joint {joint + 1}", JOINT_FIELDS)[:NUM_AXES]
+                coordinates = lines.numbers(f"joint {joint + 1}", JOINT_FIELDS, used=NUM_AXES)
                 if far := [value for value in coordinates if abs(value) > FARTHEST]:
                     raise lines.error(f"joint {joint + 1} has a coordinate of {far[0]:g} m")
                 frames[-1][slot, joint] = coordinates
@@ -231,17 +231,17 @@ class _Lines:
         self.line, fields = next(self.rest)
         return fields
 
-    def numbers(self, what, count):
-        """The `count` finite numbers of the next line."""
+    def numbers(self, what, count, used=1):
+        """The first `used` of the `count` numbers of the next line; they are finite, what nobody uses may be NaN or infinite."""
         fields = self.next_fields()
         if fields is None:
             raise self.error(f"the file ends where the line '{what}' should stand")
         if len(fields) != count:
             raise self.error(f"the line '{what}' has {len(fields)} fields instead of {count}")
-        for field in fields:
-            if not _NUMBER.fullmatch(field):
+        for place, field in enumerate(fields):
+            if not (_NUMBER.fullmatch(field) or (place >= used and _NOT_FINITE.fullmatch(field))):
                 raise self.error(f"'{printable(field[:20])}' in the line '{what}' is not a number")
-        values = [float(field) for field in fields]
+        values = [float(field) for field in fields[:used]]
         if not all(map(math.isfinite, values)):
             raise self.error(f"the line '{what}' has a number too large to hold")
         return values

@@ -128,12 +128,10 @@ def test_onnx_runtime_needs_no_paddle(exports, recordings):
 
 def wrong_arrays(tmp_path):
     good = np.zeros((2, 3, 300, 25, 2), "float32")
-    yield "float64", good.astype("float64")
     yield "three axes", good[0, 0]
     yield "two coordinates", good[:, :2]
     yield "24 joints", good[:, :, :, :24]
-    yield "three bodies", np.concatenate([good, good[..., :1]], -1)
-    yield "not a number", np.full_like(good, np.nan)
+    yield "not a number", np.where(np.arange(2) == 1, np.float32("nan"), good)
     yield "no sample", good[:0]
 
 

@@ -67,7 +67,7 @@ def test_a_data_set_mixed_up_with_another_split_stops_before_training(tiny_run, 
     data = folder / "npy" / "original" / "ntu-xsub"
     ending = {"data": "npy", "label": "pkl"}[name]
     (data / f"train_{name}.{ending}").write_bytes((data / f"eval_{name}.{ending}").read_bytes())
-    with pytest.raises(UserError, match="generate them together"):
+    with pytest.raises(UserError, match="make them together"):
         run(argv)
     for other in ("data.npy", "label.pkl"):
         (data / f"train_{other}").write_bytes((data / f"eval_{other}").read_bytes())

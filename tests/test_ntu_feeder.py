@@ -100,7 +100,7 @@ def labelled(tmp_path, value):
 @pytest.mark.parametrize(
     "value, text",
     [
-        (([1], [2]), "three lists"),
+        (([1],), "three lists"),
         ((["a"], [1, 2], [3]), "of one length"),
         (([1], [1], [1]), "names must be texts"),
         ((["a\nb"], [1], [1]), "that can be printed"),
@@ -143,6 +143,18 @@ def test_truncated_arrays_are_named(folder, tmp_path):
 def test_names_lose_their_folder(tmp_path):
     names = load_labels(labelled(tmp_path, (["/a/b/S1.skeleton", "c\\S2.skeleton"], [0, 1], [3, 3])))[0]
     assert names == ["S1.skeleton", "S2.skeleton"]
+
+
+@pytest.mark.parametrize("suffix", ["pkl", "npy"])
+def test_labels_of_others_in_two_lists_or_an_array_are_read(folder, tmp_path, suffix):
+    names, labels, _ = load_labels(folder / "train_label.pkl")
+    path = tmp_path / f"train_label.{suffix}"
+    if suffix == "npy":
+        np.save(path, labels)
+    else:
+        path.write_bytes(pickle.dumps((names, np.array(labels))))
+    feeder = NTUFeeder(folder / "train_data.npy", path, **SETTINGS)
+    assert feeder.labels == labels and feeder.names == (names if suffix == "pkl" else [str(i) for i in range(len(names))])
 
 
 def test_a_file_that_is_cut_short_while_in_use_is_one_clear_line(folder, tmp_path):

@@ -4,6 +4,7 @@ import io
 import pickle
 import re
 import struct
+from functools import partial
 
 import numpy as np
 
@@ -14,12 +15,15 @@ MOST_OPERATIONS = 10_000_000  # of a pickle, each making some 100 bytes at most;
 
 
 class _Dtype:
-    """A NumPy type of numbers or texts, as a pickle describes it."""
+    """A NumPy type of numbers or texts, or of `objects`, as a pickle describes it."""
 
-    def __init__(self, name, *_):
-        if not re.fullmatch(r"[<>=|]?([fiub][1248]|[SU]\d{1,5})", name):
+    def __init__(self, name, *_, objects=False):
+        if not re.fullmatch(r"[<>=|]?([fiub][1248]|[SU]\d{1,5})" + r"|\|?O8?" * objects, name):
             raise ValueError(f"it holds values of NumPy's type {name!r:.20}")
         self.value = np.dtype(name)
+
+
+OBJECT_ARRAYS = {("numpy", "dtype"): partial(_Dtype, objects=True)}  # for `more`: such an array becomes the list of its items
 
 
 def _view(data, dtype, shape, order="C"):
@@ -92,6 +96,9 @@ class _Unpickler(pickle._Unpickler):
             value.value = value.value.newbyteorder(state[1])
         elif isinstance(value, np.ndarray) and value.size == 0:  # of another, memory in use would go
             _, shape, dtype, order, data = state
+            if dtype.value.hasobject and isinstance(data, list):  # its items have passed here like all else
+                self.stack[-1] = data
+                return
             value.__setstate__((1, _view(data, dtype, shape).shape, dtype.value, bool(order), data))
         elif not isinstance(value, dict):
             raise ValueError("it changes what is no data")

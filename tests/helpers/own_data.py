@@ -20,7 +20,7 @@ def own(tmp_path):
             "eval_batch_size": 3,
             "num_frame": 8,
             "root_folder": str(tmp_path / "npy"),
-            "graph": "coco18",
+            "graph": "openpose18",
             "num_channel": 2,
             "num_person": 1,
             "class_names": str(tmp_path / "classes.txt"),

@@ -10,6 +10,7 @@ BAD_NUMBERS = (
     *("1e", "e5", ".", "-", "0x19", "0x1p3", "1_0", "1f", "true", "null", '"1"', "[1]", "[1", "1]", "{}", '{"a":1}', "1;"),
     *("٣", "½", "１", "1\xa0", "1:", "\\1", "%d", "{0}", "\0", "\x1b[31m", "\x7f"),
 )  # fmt: skip
+NOT_FINITE = BAD_NUMBERS[:8]  # no damage in fields that nobody uses
 BAD_COUNTS = ("-1", "-25", "2.5e-1", "301", "1000000000", "99999999999999999999", "1e300", "-1e300")
 
 
@@ -55,11 +56,14 @@ def well_formed(seed=0):
     yield "blank first line", b"\n" + to_bytes(lines)
     yield "plus signs", to_bytes(lines).replace(b"\n25\n", b"\n+25\n")
     yield "counts with a point", to_bytes(lines).replace(b"\n25\n", b"\n25.0\n")
+    for value in (*NOT_FINITE, "-1.#IND", "1.#QNAN"):
+        fields = [line.split() for line in lines]
+        yield f"{value} where nobody looks", to_bytes([" ".join([*f[:3], *[value] * 9]) if len(f) == 12 else " ".join(f) for f in fields])
     yield "long body ids", to_bytes(lines).replace(b"72057594037931101", b"7" * 40)
 
 
 def malformed(seed=0):
-    """Yield (the rule that is broken, bytes) of some 1,180 wrong files; no two break the same rule."""
+    """Yield (the rule that is broken, bytes) of some 1,090 wrong files; no two break the same rule."""
     rng = np.random.default_rng(seed)
     counts = (0, 1, 2, 1)
     lines = skeleton_lines(rng, counts)
@@ -90,13 +94,12 @@ def malformed(seed=0):
     yield "26 joints", changed(first_joint - 1, "26", lines[first_joint])
     for field in range(10):
         fields = lines[first_body].split()
-        for value in ("nan", "1e400", "x"):
-            line = " ".join([*fields[:field], value, *fields[field + 1 :]])
-            yield f"body field {field + 1} is {value}", changed(first_body, line)
+        line = " ".join([*fields[:field], "x", *fields[field + 1 :]])
+        yield f"body field {field + 1} is x", changed(first_body, line)
     for field in range(12):
         joint = int(rng.integers(25))
         fields = lines[first_joint + joint].split()
-        for value in BAD_NUMBERS:
+        for value in BAD_NUMBERS if field < 3 else BAD_NUMBERS[len(NOT_FINITE) :]:
             line = " ".join([*fields[:field], value, *fields[field + 1 :]])
             yield f"joint field {field + 1} is {value!r}", changed(first_joint + joint, line)
     for axis, name in enumerate("xyz"):

@@ -20,7 +20,7 @@ from utils.command import run_command
 
 PROGRAMS = {  # name: module that has `main()`
     "main.py": "main", "infer.py": "infer", "ensemble.py": "tools.ensemble", "convert_weights.py": "tools.convert_weights",
-    "convert_arrays.py": "tools.convert_arrays", "tiny_data_gen.py": "dataset.tiny_data_gen",
+    "import_data.py": "tools.import_data", "tiny_data_gen.py": "dataset.tiny_data_gen",
 }  # fmt: skip
 MEMORY = 1 << 30  # bytes that a refusal may take at most
 SECONDS = 20  # that it may take
@@ -34,7 +34,7 @@ TRAIN_LABELS = "npy/original/ntu-xsub/train_label.pkl"
 INFER = ["infer.py", "--model_file=export/weights.onnx"]
 OWN = {
     "dataset": "custom-own",
-    "dataset_args": {"custom": {"graph": "coco18", "num_channel": 2, "num_person": 1, "num_frame": 8,
+    "dataset_args": {"custom": {"graph": "openpose18", "num_channel": 2, "num_person": 1, "num_frame": 8,
                                 "class_names": "classes.txt", "root_folder": "own_npy"}},
 }  # fmt: skip
 
@@ -103,7 +103,7 @@ def prepare(folder):
         for action in ("one", "two"):
             Path(f"own/{split}/{action}").mkdir(parents=True)
             np.save(f"own/{split}/{action}/{split}{action}.npy", np.zeros((4, 18, 2), "float32"))
-    for line in ([*INFER, "--data_file=raw"], ["ensemble.py", "scores.npz"], ["convert_arrays.py", "own", "-c", "own.yaml"]):
+    for line in ([*INFER, "--data_file=raw"], ["ensemble.py", "scores.npz"], ["import_data.py", "own", "-c", "own.yaml"]):
         code, _, err = call(line)
         assert code == 0, err
 

@@ -23,6 +23,7 @@ def cases():
     yield from checkpoints(weights, state)
     yield from data_sets()
     yield from other_files(state)
+    yield from foreign_files()
     yield from settings()
 
 
@@ -76,11 +77,12 @@ def data_sets():
             *hostile.label_files([f"{names[0]}{i}" for i in range(count)]),
         ]:
             if not (use == "infer" and rule.startswith("length beyond")):
-                yield Case(f"label file, {use}", rule, command, {labels: wrong})
+                yield Case(f"label file, {use}", rule, command, {labels: wrong}, may_run=rule == "two lists")
     for use, command in {"-e": EVALUATE, "infer": infer}.items():
         for rule, wrong in hostile.data_files(data):
             if not (use == "infer" and rule in ("fewer frames than the network takes", "four axes")):
-                yield Case(f"data file, {use}", rule, command, {EVAL_DATA: wrong})
+                taken = use == "infer" and (rule.startswith(("type ", "axes", "M other")))  # any numbers, and bodies chosen
+                yield Case(f"data file, {use}", rule, command, {EVAL_DATA: wrong}, may_run=taken)
 
 
 def other_files(state):
@@ -89,12 +91,12 @@ def other_files(state):
     for rule, data in hostile.score_files(scores):
         yield Case("score file, ensemble", rule, ["ensemble.py", "scores.npz", "--output=together.npz"], {"scores.npz": data})
     for rule, name, data in hostile.array_files():
-        yield Case(
-            "own sample, convert_arrays", rule, ["convert_arrays.py", "own", "-c", "own.yaml"], {f"own/train/one/{name}": data}
-        )
+        taken = rule in ("3 coordinates", "two bodies", "JSON: two bodies")  # what is not wanted is left out
+        command, files = ["import_data.py", "own", "-c", "own.yaml"], {f"own/train/one/{name}": data}
+        yield Case("own sample, import_data", rule, command, files, may_run=taken)
     for rule, data in malformed():
         name = "S001C001P001R001A001.skeleton"
-        yield Case(".skeleton file, infer", rule, [*INFER, f"--data_file={name}"], {name: data})
+        yield Case(".skeleton file, infer", rule, [*INFER, f"--data_file={name}"], {name: data}, may_run=rule == "5 bodies")
     for program in ("weights.onnx", "weights.json", "weights.pdiparams"):
         for rule, data in hostile_pickles.damaged(Path(f"export/{program}").read_bytes()):
             command = ["infer.py", f"--model_file=export/{program.replace('pdiparams', 'json')}", "--data_file=raw"]
@@ -104,8 +106,21 @@ def other_files(state):
         yield Case("record of a program, infer", rule, [*INFER, "--data_file=raw"], {"export/weights.yaml": data}, may_run=True)
     for what, data in {"empty": b"", "a class twice": b"one\none", "no text": b"\xff\xfe", "control codes": b"one\n\x1b[31m",
                        "2 MB": b"x\n" * 2**20}.items():  # fmt: skip
-        command = ["convert_arrays.py", "own", "-c", "own.yaml"]
+        command = ["import_data.py", "own", "-c", "own.yaml"]
         yield Case("class names", what, command, {"classes.txt": data})
+
+
+def foreign_files():
+    """What others pass around, with a hostile file at each door."""
+    header = np.lib.format.magic(1, 0) + (118).to_bytes(2, "little")
+    header += b"{'descr': '|O', 'fortran_order': False, 'shape': (), }".ljust(117) + b"\n"
+    files = [(f"pickle {rule}", "x.pkl", data) for rule, data in hostile_pickles.hostile_pickles()]
+    files += [(f"dict in .npy {rule}", "x.npy", header + data) for rule, data in hostile_pickles.hostile_pickles()]
+    files += [(f"npz {rule}", "x.npz", data) for rule, data in hostile.npz_files()]
+    for rule, name, data in files:
+        yield Case("file of others, import_data", rule, ["import_data.py", name, "-c", "2001", "--as_is"], {name: data})
+        recognise = [*INFER, f"--data_file={name}", "--stop_on_error"]  # else what is good before the damage is recognised
+        yield Case("file of others, infer", rule, recognise, {name: data})
 
 
 def settings():

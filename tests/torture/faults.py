@@ -17,7 +17,7 @@ from tests.helpers.places import ROOT, environment
 
 DATASET = "ntu-xsub"
 SIGNALS = {signal.SIGKILL: -9, signal.SIGTERM: 143, signal.SIGINT: 130}  # and the exit code of what they end
-PATHS = {"convert_weights.py": "tools/convert_weights.py", "convert_arrays.py": "tools/convert_arrays.py"}
+PATHS = {"convert_weights.py": "tools/convert_weights.py", "import_data.py": "tools/import_data.py"}
 HUNG = 60  # seconds without an end
 
 

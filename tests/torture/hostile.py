@@ -225,6 +225,38 @@ def yaml_texts():
 # ---------------------------------------------------------------- programs and arrays
 
 
+def npz_files():
+    """Yield (rule, bytes) of wrong files in the form of CTR-GCN's."""
+    right = {"x_train": np.ones((2, 9, 150), "f4"), "y_train": np.eye(2), "x_test": np.ones((1, 9, 150), "f4"), "y_test": np.eye(1, 2)}
+
+    def packed(**changes):
+        file = io.BytesIO()
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, value in {**right, **changes}.items():
+                part = io.BytesIO()
+                if isinstance(value, np.ndarray):
+                    np.save(part, value)
+                elif isinstance(value, bytes):
+                    part.write(value)
+                if value is not None:
+                    archive.writestr(f"{name}.npy", part.getvalue())
+        return file.getvalue()
+
+    whole = packed()
+    for end in (4, 30, len(whole) // 2, len(whole) - 30):
+        yield f"cut at {end}", whole[:end]
+    for place in (40, len(whole) // 3, len(whole) // 2):
+        yield f"damaged at {place}", whole[:place] + bytes(8) + whole[place + 8 :]
+    for name in right:
+        yield f"without {name}", packed(**{name: None})
+        yield f"{name} is no array", packed(**{name: b"no"})
+        yield f"{name} holds objects", packed(**{name: np.array([{}], object)})
+        for shape in ((), (0, 9, 150), (10**12, 9, 150), (2, 10**9, 150), (2, 9, 151), (2**62, 2**62, 2**62), (2, -1, 150)):
+            header = io.BytesIO()
+            np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": shape})
+            yield f"{name} of shape {shape}", packed(**{name: header.getvalue() + bytes(9)})
+
+
 def array_files():
     """Yield (rule, file name, bytes) of wrong samples of a data set of one's own: 18 joints, 2 coordinates, one body."""
     sample = np.zeros((4, 18, 2), "float32")
