@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import yaml
 
 from dataset.demo_motion import RATE, draw_body, perform
 from dataset.graph import NTU
@@ -20,6 +21,7 @@ from utils.errors import UserError
 from utils.page import filled, packed
 
 ASSETS = Path(__file__).with_name("assets")
+KINDS = Path(__file__).parents[1] / "reader" / "formats" / "kinds.yaml"
 SHARED = Path(__file__).parents[1] / "evaluation" / "assets"
 PACKAGE = "onnxruntime-web@1.30.0"
 RUNTIME = {  # files of the package's folder dist, and their SHA-256
@@ -69,6 +71,7 @@ def write_page(program, record, shape, licence, runtime):
     about = {"classes": record["classes"], "source": record["source"], "licence": licence}
     about["bones"] = [[joint, parent] for joint, parent in enumerate(parents) if joint != parent]
     about |= {"C": C, "V": V, "frames": T, "transform": settings["transform"], "rate": RATE, "stride": STRIDE}
+    about |= {"bodies": settings["num_person"], "kinds": yaml.safe_load(KINDS.read_text(encoding="utf-8"))}
     about |= {"window": min(WINDOW, T), "sample": _sample() if parents == list(NTU.parents) else None}
     texts = {name: packed(data) for name, data in runtime.items()} | {"program": packed(program.read_bytes())}
     texts |= {"about": packed(json.dumps(about)), "title": html.escape(record["source"].get("model", ""))}

@@ -13,6 +13,7 @@ from infer import Recognizer
 from main import main
 from options.schema import load_config
 from reader.ntu_reader import SkeletonError, read_skeleton
+from reader.recordings import read_samples
 from tests.helpers.exported import SETTINGS, export, wide_network
 from tests.helpers.pages import HOSTILE, runtime_or_skip, until
 from tests.helpers.places import GOLDEN
@@ -71,7 +72,7 @@ def assert_as_infer(page, recognizer, paths):
     for path, windows in zip(paths, found, strict=True):
         long = len(windows) > 1 or None
         how = {"window": long and MOST, "stride": long and 30}
-        samples = list(recognizer.samples(path, None, transform=recognizer.settings.transform, **how))
+        samples = list(read_samples(path, wanted=recognizer.wanted, **how))
         wanted = np.concatenate([recognizer.logits(*recognizer.prepare([sample])) for sample in samples])
         got = np.array([logits for _, _, logits in windows])
         assert np.abs(got - wanted).max() <= 1e-5 * np.abs(wanted).max(), path

@@ -7,8 +7,10 @@ import subprocess
 
 import numpy as np
 import pytest
+import yaml
 
-from reader.ntu_reader import SkeletonError, layout, read_skeleton, select_bodies
+from export.web import KINDS
+from reader.ntu_reader import TRACKED_BODIES, SkeletonError, layout, read_skeleton, select_bodies
 from reader.recordings import _cut
 from reader.transformer import view_normalise
 from tests.helpers.places import ROOT
@@ -39,20 +41,21 @@ def node(folder, driver):
     """What the page's functions and a driver print, read as JSON."""
     if not shutil.which("node"):
         pytest.skip("no node on PATH (Debian: apt-get install nodejs)")
-    (folder / "run.js").write_text("".join(path.read_text() for path in ASSETS) + driver)
+    kinds = json.dumps(yaml.safe_load(KINDS.read_text()))
+    (folder / "run.js").write_text("".join(path.read_text() for path in ASSETS) + f"KINDS = {kinds};" + driver)
     done = subprocess.run(["node", "run.js"], cwd=folder, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 
 def generated(count):
-    """Files of 1 to 40 frames, each with 0 to 4 bodies; in every second one it is one body, its joints in another order for each slot.
+    """Files of 1 to 40 frames, each with 0 to 6 bodies; in every second one it is one body, its joints in another order for each slot.
 
     The energies of these differ in their last bits, if at all.
     """
     rng = np.random.default_rng(0)
     for seed in range(count):
-        counts = (*rng.integers(0, 5, rng.integers(0, 40)).tolist(), 1 + seed % 4)
+        counts = (*rng.integers(0, 7, rng.integers(0, 40)).tolist(), 1 + seed % 4)
         if seed % 2:
             yield skeleton_bytes(seed, counts)
             continue
@@ -70,7 +73,7 @@ def test_coordinates_are_pythons_bit_for_bit(tmp_path, count):
         (tmp_path / f"{number}.skeleton").write_bytes(data)
     assert node(tmp_path, FILES) == [None] * len(files)
     for number in range(len(files)):
-        wanted = layout(select_bodies(read_skeleton(tmp_path / f"{number}.skeleton")), 300)
+        wanted = layout(select_bodies(read_skeleton(tmp_path / f"{number}.skeleton", max_bodies=TRACKED_BODIES)), 300)
         for name, sample in ("layout", wanted), ("turned", view_normalise(wanted)):
             found = np.fromfile(tmp_path / f"{number}.{name}", "float32").reshape(2, 3, 300, 25)
             np.testing.assert_array_equal(found, sample.transpose(3, 0, 1, 2), f"{name} of {number}", strict=True)
@@ -79,7 +82,7 @@ def test_coordinates_are_pythons_bit_for_bit(tmp_path, count):
 def refusal(path):
     """Python's reason for refusing a file, of any length, as infer.py has it; None where it takes it."""
     try:
-        return None if read_skeleton(path, None).any() else "holds no body in any frame"
+        return None if read_skeleton(path, None, TRACKED_BODIES).any() else "holds no body in any frame"
     except SkeletonError as error:
         return str(error).removeprefix(f"{path}: ")
 

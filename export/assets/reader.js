@@ -1,8 +1,10 @@
 "use strict";
 /* Recordings as coordinates, number for number as reader/ntu_reader.py, recordings.py and transformer.py make them: sums are in float32, in NumPy's order.
    Letters: M bodies, T frames, V joints, C coordinates. */
-const MAX_FRAMES = 300, LONGEST_FILE = 256 * 2 ** 20, FARTHEST = 1e6, MAX_BODIES = 4, NUM_BODIES = 2, JOINTS = 25, AXES = 3;
+const MAX_FRAMES = 300, LONGEST_FILE = 256 * 2 ** 20, FARTHEST = 1e6, MAX_BODIES = 6, NUM_BODIES = 2, JOINTS = 25, AXES = 3;
 const WORDS = /[^ \t\r\v\f]+/g, NUMBER = /^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$/;
+const NOT_FINITE = /^[-+]?(nan(\([a-z]*\))?|inf(inity)?|1\.?#(ind|inf|qnan|snan)\d*)$/i; // no damage in fields that nobody uses
+let KINDS = []; // rows of reader/formats/kinds.yaml
 const f32 = Math.fround, range = n => [...Array(n).keys()];
 
 /** Why a file is not taken: `key` of a sentence in words.js, the values in it, and the line where it is (null: the whole file). */
@@ -12,10 +14,10 @@ class Refusal extends Error {
 
 // ---------------------------------------------------------------- files
 
-/** {M: 4, T, V: 25, C: 3, data (M, T, V, C)} of a .skeleton file: metres; 0 where a body's slot is empty. */
+/** {M: 6, T, V: 25, C: 3, data (M, T, V, C)} of a .skeleton file: metres; 0 where a body's slot is empty. */
 function readSkeleton(bytes) {
-  for (const [key, ...start] of [["gzip", 0x1f, 0x8b], ["bom", 0xef, 0xbb, 0xbf]])
-    if (start.every((byte, i) => bytes[i] === byte)) throw new Refusal(key, [], 1);
+  const kind = KINDS.find(([start, at]) => [...start].every((letter, i) => bytes[at + i] === letter.charCodeAt(0)));
+  if (kind) throw new Refusal("other", kind.slice(2), 1);
   const lines = new TextDecoder("latin1").decode(bytes).split("\n"), short = value => String(Number(value.toPrecision(6)));
   let line = 0; // of the words read last, from 1
   const refuse = (key, ...values) => { throw new Refusal(key, values, line); };
@@ -23,13 +25,13 @@ function readSkeleton(bytes) {
     while (line < lines.length) { const words = lines[line++].match(WORDS); if (words) return words; }
     return null;
   }
-  function numbers(what, count) {
+  function numbers(what, count, used = 1) {
     const words = next();
     if (!words) refuse("ends", what);
     if (words.length !== count) refuse("fields", what, words.length, count);
-    const wrong = words.find(word => !NUMBER.test(word));
+    const wrong = words.find((word, place) => !(NUMBER.test(word) || place >= used && NOT_FINITE.test(word)));
     if (wrong !== undefined) refuse("number", wrong.slice(0, 20), what);
-    const values = words.map(Number);
+    const values = words.slice(0, used).map(Number);
     return values.every(Number.isFinite) ? values : refuse("large", what);
   }
   function count(what, least, most) {
@@ -41,10 +43,10 @@ function readSkeleton(bytes) {
   for (let left = count("number of frames", 1, bytes.length); left; left--) {
     const bodies = count("number of bodies", 0, MAX_BODIES), place = bodies ? new Float32Array(bodies * JOINTS * AXES) : null;
     for (let m = 0; m < bodies; m++) {
-      numbers("body", 10);
+      numbers("body", 10, 0);
       count("number of joints", JOINTS, JOINTS);
       for (let v = 0; v < JOINTS; v++) {
-        const xyz = numbers(`joint ${v + 1}`, 12).slice(0, AXES), far = xyz.find(x => Math.abs(x) > FARTHEST);
+        const xyz = numbers(`joint ${v + 1}`, 12, AXES), far = xyz.find(x => Math.abs(x) > FARTHEST);
         if (far !== undefined) refuse("far", v + 1, short(far));
         place.set(xyz, (m * JOINTS + v) * AXES);
       }
@@ -89,8 +91,8 @@ function sum32(x, start = 0, n = x.length) {
   return total;
 }
 
-/** The two bodies that move most, most first, and their slots; of equal ones the later slot. */
-function selectBodies({ M, T, V, C, data }) {
+/** The `count` bodies that move most, most first, and their slots; of equal ones the later slot. */
+function selectBodies({ M, T, V, C, data }, count = NUM_BODIES) {
   const energy = range(M).map(m => {
     const valid = range(T).filter(t => sum32(data, (m * T + t) * V * C, V * C) !== 0), n = valid.length * V;
     const spread = range(n ? C : 0).map(c => {
@@ -101,9 +103,24 @@ function selectBodies({ M, T, V, C, data }) {
     });
     return sum32(Float32Array.from(spread));
   });
-  const order = range(M).sort((a, b) => energy[b] - energy[a] || b - a).slice(0, NUM_BODIES), size = T * V * C, chosen = new Float32Array(order.length * size);
+  const order = range(M).sort((a, b) => energy[b] - energy[a] || b - a).slice(0, count), size = T * V * C, chosen = new Float32Array(order.length * size);
   order.forEach((m, place) => chosen.set(data.subarray(m * size, (m + 1) * size), place * size));
   return { M: order.length, T, V, C, data: chosen, slots: order };
+}
+
+/** The recording up to the last frame in which anybody is seen. */
+function trim({ M, T, V, C, data, ...more }) {
+  const size = V * C, seen = t => range(M).some(m => data.subarray((m * T + t) * size, (m * T + t + 1) * size).some(x => x));
+  let end = T;
+  while (end > 1 && !seen(end - 1)) end--;
+  return { M, T: end, V, C, data: frames({ M, T, V, C, data }, 0, end), ...more };
+}
+
+/** (M, end - start, V, C) of a recording's coordinates. */
+function frames({ M, T, V, C, data }, start, end) {
+  const size = V * C, part = new Float32Array(M * (end - start) * size);
+  for (let m = 0; m < M; m++) part.set(data.subarray((m * T + start) * size, (m * T + end) * size), m * (end - start) * size);
+  return part;
 }
 
 /** Frames `start` to `end` in the network's order, (M, C, frames, V), zeros after them. */

@@ -12,6 +12,7 @@ async function start({ packed, about: given }) {
     Object.assign(ort.env.wasm, { wasmBinary, numThreads: 1 }); // more need a page that is cross-origin isolated, which none from disk is
     session = await ort.InferenceSession.create(program, { logSeverityLevel: 3 });
     about = given;
+    KINDS = about.kinds;
     const { C, V } = about;
     nobody = await run(new Float32Array(C * V), 1);
     postMessage({ ready: true, most: MAX_FRAMES });
@@ -28,11 +29,11 @@ async function recognise({ id, name, file, recording }) {
   let number = 0, began = performance.now();
   try {
     const raw = !file || /\.skeleton$/i.test(name), recordings = file ? await read(file, name) : [recording];
-    for (const found of recordings) {
+    for (const found of recordings.map(trim)) {
       const { M, T, V, C } = found, spans = cut(T, T > MAX_FRAMES ? about.window : 0, about.stride), windows = [];
       if (V !== about.V || C !== about.C) throw new Refusal("misfit", [V, C, about.V, about.C]);
       if (!found.data.every(Number.isFinite)) throw new Refusal("finite");
-      const shown = { ...(raw ? selectBodies(found) : found), raw };
+      const shown = { ...(raw || M > about.bodies ? selectBodies(found, about.bodies) : found), raw };
       postMessage({ id, number, shown });
       for (const [place, [start, end]] of spans.entries()) {
         postMessage({ id, number, progress: [place, spans.length] });
@@ -59,7 +60,7 @@ async function read(file, name) {
 
 /** {start, end, logits, bodies: logits of each, null where nobody is, slots: who they are} of some frames; null where nobody is at all. As infer.py. */
 async function answer(found, start, end, raw) {
-  const part = { ...found, T: end - start, data: frames(found, start, end) }, sample = raw ? selectBodies(part) : part;
+  const part = { ...found, T: end - start, data: frames(found, start, end) }, sample = raw || found.M > about.bodies ? selectBodies(part, about.bodies) : part;
   const { M, C, V } = sample, T = raw ? MAX_FRAMES : part.T, size = C * T * V, taken = Math.min(T, about.frames), bodies = [];
   let x = layout(sample, 0, part.T, T);
   if (raw && about.transform) x = viewNormalise(x, M, T, V);
@@ -68,13 +69,7 @@ async function answer(found, start, end, raw) {
     for (let c = 0; c < C; c++) body.set(x.subarray(m * size + c * T * V, m * size + (c * T + taken) * V), c * taken * V);
     bodies.push(body.some(value => value) ? await run(body, taken) : null);
   }
+  while (bodies.length < about.bodies) bodies.push(null);
   if (!bodies.some(logits => logits)) return null;
-  return { start, end, bodies, slots: sample.slots, logits: nobody.map((empty, k) => bodies.reduce((sum, logits) => sum + (logits ? logits[k] : empty), 0) / M) };
-}
-
-/** (M, end - start, V, C) of a recording's coordinates. */
-function frames({ M, T, V, C, data }, start, end) {
-  const size = V * C, cutOut = new Float32Array(M * (end - start) * size);
-  for (let m = 0; m < M; m++) cutOut.set(data.subarray((m * T + start) * size, (m * T + end) * size), m * (end - start) * size);
-  return cutOut;
+  return { start, end, bodies, slots: sample.slots, logits: nobody.map((empty, k) => bodies.reduce((sum, logits) => sum + (logits ? logits[k] : empty), 0) / bodies.length) };
 }
