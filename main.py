@@ -177,7 +177,8 @@ def extract(config, tuned, command):
     record = export_record(config, path, initializer.skeleton_graph(config), initializer.class_names(config))
     made = {"data_shape": initializer.data_shape(config), "record": record, "open_engine": open_engine}
     form = {"to": config.export_to, "softmax": config.export_softmax, "one_body": config.export_one_body}
-    form |= {"coordinates": config.export_coordinates, "device": device, "runtime": config.web_runtime}
+    form |= {"coordinates": config.export_coordinates, "device": device}
+    form |= {"runtime": config.web_runtime, "camera": config.web_camera}
     for line in export_program(model, prefix, **made, **form):
         get_logger().info(line)
     recording = "FILE.npy" if config.data.graph else "FILE.skeleton"

@@ -30,18 +30,19 @@ HEADER = "# What this export takes, where it comes from, and which engines gave 
 
 
 def export_program(
-    model, prefix, *, data_shape, record, open_engine, to="paddle", runtime=None,
+    model, prefix, *, data_shape, record, open_engine, to="paddle", runtime=None, camera=False,
     softmax=False, one_body=False, coordinates=False, device="cpu",
 ):  # fmt: skip
     """Write `model` as a program PREFIX.* with its record PREFIX.yaml; returns lines that say what was made and measured.
 
-    `data_shape` is a sample's (I, C, T, V, M). With `one_body` the program takes M = 1, and a sample's logits are the mean
-    over its bodies. `to`: paddle (PREFIX.json or .pdmodel, and .pdiparams), onnx (PREFIX.onnx), triton (a model repository
-    PREFIX.triton), pphuman (a folder PREFIX.pphuman for PaddleDetection's pipeline), web (a page PREFIX.html for one body, see
-    web.py; `runtime` is the folder of the package onnxruntime-web). All but paddle take coordinates (N, C / 2, T, V, M), any T up
-    to data_shape's; Paddle's programs take features (N, I, C, T, V, M), as the published ones do, or `coordinates` too. `record`:
-    what PREFIX.yaml says of source, preprocessing and classes. `open_engine(file, engine)` returns a function input -> logits; by
-    it the written program is compared with `model`. `device`: cpu or gpu, what a Paddle program is to be quick on.
+    `data_shape` is a sample's (I, C, T, V, M). With `one_body` the program takes M = 1, and a sample's logits are the mean over
+    its bodies. `to`: paddle (PREFIX.json or .pdmodel, and .pdiparams), onnx (PREFIX.onnx), triton (a model repository
+    PREFIX.triton), pphuman (a folder PREFIX.pphuman for PaddleDetection's pipeline), web (a page PREFIX.html for one body, with a
+    `camera` or without; `runtime`, the folder of onnxruntime-web: see web.py). All but paddle take coordinates (N, C / 2, T, V,
+    M), any T up to data_shape's; Paddle's programs take features (N, I, C, T, V, M), as the published ones do, or `coordinates`
+    too. `record`: what PREFIX.yaml says of source, preprocessing and classes. `open_engine(file, engine)` returns a function
+    input -> logits; by it the written program is compared with `model`. `device`: cpu or gpu, what a Paddle program is to be
+    quick on.
 
     Raises UserError, an older export left as it was, where the logits differ by more than 1e-3 of the largest on the engine
     that decides (Paddle's native one, ONNX Runtime), and where files can't be written or a package is missing. Paddle's other
@@ -49,7 +50,7 @@ def export_program(
     """
     prefix, training = Path(prefix), model.training
     shape = [*data_shape[:4], 1 if one_body or to == "web" else data_shape[4]]
-    runtime = web_runtime(runtime) if to == "web" else None
+    runtime = web_runtime(runtime, camera) if to == "web" else None
     settings = Preprocessing.model_validate(record["preprocessing"])
     features = (settings.graph, settings.inputs) if coordinates or to != "paddle" else None
     outputs = OUTPUTS[: 1 + softmax]

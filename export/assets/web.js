@@ -167,13 +167,16 @@ function ready(frames) {
   document.body.dataset.ready = "yes";
 }
 
+const workerURL = () => URL.createObjectURL(new Blob([`${inflate}\n`, $("work").textContent], { type: "text/javascript" }));
+const network = () => ({ packed: ["runtime", "wasm", "program"].map(name => $(`packed-${name}`).textContent), about });
+
 (async () => {
   if (typeof WebAssembly !== "object" || typeof DecompressionStream !== "function" || typeof Worker !== "function") return; // the sentence that the page begins with stays
   about = JSON.parse(await unpack("packed-about"));
-  worker = new Worker(URL.createObjectURL(new Blob([`${inflate}\n`, $("work").textContent], { type: "text/javascript" })));
+  worker = new Worker(workerURL());
   worker.onmessage = hear;
   worker.onerror = event => hear({ data: { fatal: event.message } });
-  worker.postMessage({ packed: ["runtime", "wasm", "program"].map(name => $(`packed-${name}`).textContent), about });
+  worker.postMessage(network());
   player = createPlayer($("stage"), { rate: about.rate, onframe: moved, onplay: sayPlay, nobody: () => say("nobody") });
   control(player, by => { const places = recordings.map((_, place) => place).filter(place => recordings[place].windows); choose(places[(places.indexOf(current) + by + places.length) % places.length], true); });
   const dark = matchMedia("(prefers-color-scheme: dark)");

@@ -17,10 +17,10 @@ FLAGS = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-back
 HOSTILE = ["</script><script>window.hacked=1</script>", "<img src=x onerror=window.hacked=1>", "<b>bold</b> & \"q\" 'q'", "$\\frac{$ %{x} <!--data-->"]
 
 
-def runtime_or_skip():
-    """Skip where ONNX Runtime Web is neither there nor to be had."""
+def runtime_or_skip(camera=False):
+    """Skip where ONNX Runtime Web, or a camera's pose model, is neither there nor to be had."""
     try:
-        web_runtime()
+        web_runtime(camera=camera)
     except UserError as error:
         pytest.skip(str(error))
 

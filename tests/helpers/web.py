@@ -14,8 +14,8 @@ from tests.helpers.places import ROOT
 FRAME = 38  # of the sample, in which hands are shaken
 
 
-def page_and_infer(file):
-    """The page of an ONNX file for one body (path), and infer.py with it (recognizer)."""
+def page_and_infer(file, camera=False):
+    """The page of an ONNX file for one body (path), with a camera or without, and infer.py with it (recognizer)."""
     import onnx
 
     network = onnx.load(file)
@@ -23,7 +23,7 @@ def page_and_infer(file):
     C, _, V, M = (size.dim_value for size in network.graph.input[0].type.tensor_type.shape.dim[1:])
     shutil.copyfile(file, file.with_name("page.onnx"))
     shape = C, known["preprocessing"]["num_frame"], V, M
-    page = write_page(file.with_name("page.onnx"), known, shape, known["licence"], web_runtime())
+    page = write_page(file.with_name("page.onnx"), known, shape, known["licence"], web_runtime(camera=camera))
     return SimpleNamespace(path=page, recognizer=Recognizer(file))
 
 
