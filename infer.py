@@ -50,8 +50,9 @@ class Recognizer:
         self.program = Program(path, engine, **options)
         self.top_k, self.batch_size = top_k, max(batch_size or self.program.at_once, self.program.shape[0])
         self.settings = self.program.preprocessing
-        name, bodies = self.settings.graph.name, self.settings.num_person
-        bodies = bodies or max(self.program.num_bodies, 2 if name == "ntu" else 1)  # programs of old records
+        name, bodies = self.settings.graph.name, self.program.num_bodies
+        if bodies == 1:  # it may be one body's of several; records of old do not say
+            bodies = self.settings.num_person or (2 if name == "ntu" else 1)
         self.wanted = Wanted(name, self.program.num_joints, self.program.num_channel, bodies, self.settings.transform)
 
     def predict(self, source, window=None, stride=None):
