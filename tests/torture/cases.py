@@ -11,7 +11,7 @@ import yaml
 
 from options.schema import FOLDER
 from tests.helpers.skeleton_corpus import BAD_NAMES, malformed, skeleton_bytes
-from tests.torture import hostile, hostile_pickles
+from tests.torture import hostile, hostile_arrays, hostile_pickles
 from tests.torture.attempts import COMMON, EVAL_DATA, EVAL_LABELS, EVALUATE, INFER, RUN, TRAIN, TRAIN_LABELS, Case, call, contents
 from utils.errors import printable
 
@@ -90,7 +90,7 @@ def other_files(state):
         scores = dict(file)
     for rule, data in hostile.score_files(scores):
         yield Case("score file, ensemble", rule, ["ensemble.py", "scores.npz", "--output=together.npz"], {"scores.npz": data})
-    for rule, name, data in hostile.array_files():
+    for rule, name, data in hostile_arrays.array_files():
         taken = rule in ("3 coordinates", "two bodies", "JSON: two bodies")  # what is not wanted is left out
         command, files = ["import_data.py", "own", "-c", "own.yaml"], {f"own/train/one/{name}": data}
         yield Case("own sample, import_data", rule, command, files, may_run=taken)
@@ -116,7 +116,7 @@ def foreign_files():
     header += b"{'descr': '|O', 'fortran_order': False, 'shape': (), }".ljust(117) + b"\n"
     files = [(f"pickle {rule}", "x.pkl", data) for rule, data in hostile_pickles.hostile_pickles()]
     files += [(f"dict in .npy {rule}", "x.npy", header + data) for rule, data in hostile_pickles.hostile_pickles()]
-    files += [(f"npz {rule}", "x.npz", data) for rule, data in hostile.npz_files()]
+    files += [(f"npz {rule}", "x.npz", data) for rule, data in hostile_arrays.npz_files()]
     for rule, name, data in files:
         yield Case("file of others, import_data", rule, ["import_data.py", name, "-c", "2001", "--as_is"], {name: data})
         recognise = [*INFER, f"--data_file={name}", "--stop_on_error"]  # else what is good before the damage is recognised
