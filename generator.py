@@ -1,27 +1,26 @@
 """Raw `.skeleton` files to a data set of `.npy` and label files, and a check of raw folders (docs/data.md).
 
-Worker processes parse the files and write each sample to its place in the `.npy` file, so that memory stays flat and
-the result does not depend on their number. They write by file position, not through a memory map: a full disk is then
-an error to report, where a map would end the process (SIGBUS), and no mapped pages add up.
+Worker processes parse the files, this one writes the samples as they come, in the order of their names: memory stays flat, and
+the result does not depend on the number of workers.
 """
 
 import math
 import multiprocessing
 import os
-import pickle
 import shutil
 import signal
 import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from tqdm import tqdm
 
-from dataset.ntu_feeder import HEADER_BYTES, split_paths, write_header
+from dataset.ntu_feeder import split_paths, writing_data_set
 from reader.ntu_reader import MAX_FRAMES, NUM_AXES, NUM_BODIES, NUM_JOINTS, SkeletonError, parse_name, read_sample
 from reader.splits import DATA_SETS, SPLITS, ignored_names
 from reader.transformer import view_normalise
@@ -33,16 +32,16 @@ from utils.process import cores
 SAMPLE_SHAPE = (NUM_AXES, MAX_FRAMES, NUM_JOINTS, NUM_BODIES)
 SAMPLE_BYTES = 4 * math.prod(SAMPLE_SHAPE)
 BATCH = 32  # files handed to a worker at a time
+AHEAD = 4  # such batches of each worker that may be done before they are written
 FILES_A_WORKER = 1000  # that are worth the start of a process: about a second
 
 
 class Sample(NamedTuple):
-    """A file and the row of a split that it goes to; once read, its frames, whether anybody is seen, or what is wrong."""
+    """A file and the split that it goes to; once read, its frames, whether anybody is seen, or what is wrong."""
 
     path: str
     label: int
     split: str
-    row: int
     num_frames: int = 0
     has_skeleton: bool = False
     error: str | None = None
@@ -71,13 +70,19 @@ def generate(dataset, raw_folders, root_folder, transform, *, workers=None, prog
     raw = find_samples(dataset, raw_folders)
     if raw.duplicates:
         raise UserError(f"{raw.duplicates[0]}; {len(raw.duplicates)} such names in all: keep one file of each")
-    files = {split: split_paths(root_folder, transform, dataset, split) for split in SPLITS}
-    folder = files["train"][0].parent.resolve()
-    files = {split: (folder / data.name, folder / labels.name) for split, (data, labels) in files.items()}
-    with replacing_folder(folder, {path.name for pair in files.values() for path in pair}) as new:
-        written = _write_data_set(raw, new, files, skip_bad, partial(_read_all, transform, workers, progress))
+    names = {split: [path.name for path in split_paths("", transform, dataset, split)] for split in SPLITS}
+    folder = split_paths(root_folder, transform, dataset, "train")[0].parent.resolve()
+    with replacing_folder(folder, {*names["train"], *names["eval"]}) as new:
+        _refuse_empty(raw.samples, folder)
+        needed, free = sum(map(len, raw.samples.values())) * SAMPLE_BYTES, shutil.disk_usage(new).free
+        if free < needed:
+            raise UserError(f"{folder}: needs {needed / 1e9:.2f} GB of free disk space, there are {free / 1e9:.2f}")
+        files = {split: [new / name for name in pair] for split, pair in names.items()}
+        written = _write_data_set(files, _read_all(raw, transform, workers, progress))
+        _report_bad(raw.bad, folder.with_name(f"{folder.name}_bad_files.txt"), skip_bad)
+        _refuse_empty(written, folder)
     for split, samples in written.items():
-        log(f"{split}: {len(samples)} samples, {files[split][0]}")
+        log(f"{split}: {len(samples)} samples, {folder / names[split][0]}")
     log(f"Left out: {len(raw.ignored)} named in reader/ignore.txt, {len(raw.other)} of other setups")
     log(f"Left out: {len(raw.bad)} bad files" + f", see {folder}_bad_files.txt" * bool(raw.bad))
     empty = [os.path.basename(s.path) for samples in written.values() for s in samples if not s.has_skeleton]
@@ -89,17 +94,17 @@ def generate(dataset, raw_folders, root_folder, transform, *, workers=None, prog
 def check(dataset, raw_folders, workers=None, progress=True):
     """What is in the raw folders, as (lines of text, whether all is as it should be); writes nothing."""
     raw = find_samples(dataset, raw_folders)
-    samples = _read_all(False, workers, progress, raw)
+    samples = [sample for sample, _ in _read_all(raw, False, workers, progress)]
     lines = [f"Data set {dataset}, raw folders: {', '.join(map(str, raw_folders))}"]
     expected = DATA_SETS[dataset].num_samples
     for split, count in expected.items():
-        found, unreadable = len(samples[split]), sum(sample.error is not None for sample in samples[split])
+        found, unreadable = len(raw.samples[split]), sum(s.error is not None for s in samples if s.split == split)
         lines.append(f"{split}: {found} files of {count}, {max(0, count - found)} missing, {unreadable} unreadable")
     lines.append(f"left out: {len(raw.ignored)} named in reader/ignore.txt, {len(raw.other)} of other setups")
     problems = {"duplicates": raw.duplicates, "unexpected names": raw.unexpected, "bad files": raw.bad}
     for kind, entries in problems.items():
         lines += [f"{kind}: {len(entries)}", *(f"  {entry}" for entry in entries)]
-    complete = all(len(samples[split]) == count for split, count in expected.items())
+    complete = all(len(raw.samples[split]) == count for split, count in expected.items())
     return lines, complete and not any(problems.values())
 
 
@@ -145,27 +150,33 @@ def _sort_in(raw, name, path, data_set):
         raw.ignored.append(path)
     else:
         split = "train" if data_set.is_train(parsed) else "eval"
-        raw.samples[split].append(Sample(path, parsed.action - 1, split, len(raw.samples[split])))
+        raw.samples[split].append(Sample(path, parsed.action - 1, split))
 
 
-# ---------------------------------------------------------------- parsing and writing samples
+# ---------------------------------------------------------------- reading samples
 
 
-def _read_all(transform, workers, progress, raw, paths=None):
-    """raw.samples once they are read, by up to `workers` processes; damaged files join raw.bad. For `paths` see `_read`."""
-    read, todo = partial(_read, transform=transform, paths=paths), [*raw.samples["train"], *raw.samples["eval"]]
-    bar = partial(tqdm, total=len(todo), unit=" files", disable=None if progress else True)
+def _read_all(raw, transform, workers, progress):
+    """Yield (Sample, its coordinates (C, T, V, M), None where it is damaged) of raw.samples, read by up to `workers` processes.
+
+    At the end the damaged ones are among raw.bad.
+    """
+    read, todo = partial(_read, transform=transform), [*raw.samples["train"], *raw.samples["eval"]]
     workers = min(workers or cores(), math.ceil(len(todo) / FILES_A_WORKER))
-    done = _in_workers(read, todo, workers, bar) if workers > 1 else list(bar(map(read, todo)))
-    raw.bad[:] = sorted([*raw.bad, *(sample.error for sample in done if sample.error)])
-    return {split: [sample for sample in done if sample.split == split] for split in SPLITS}
+    done = _in_workers(read, todo, workers) if workers > 1 else map(read, todo)
+    for sample, x in tqdm(done, total=len(todo), unit=" files", disable=None if progress else True):
+        if sample.error:
+            raw.bad.append(sample.error)
+        yield sample, x
+    raw.bad.sort()
 
 
-def _in_workers(read, samples, workers, bar):
-    """[read(sample)], from worker processes; raises UserError if one of them dies."""
+def _in_workers(read, samples, workers):
+    """Yield read(sample) of each, from worker processes; raises UserError if one of them dies."""
     context = multiprocessing.get_context("spawn")  # a fork would take along threads and locks of whoever calls this
-    others = multiprocessing.active_children()
-    pool = ProcessPoolExecutor(workers, context, initializer=_end_with_parent)
+    others, pool = multiprocessing.active_children(), ProcessPoolExecutor(workers, context, initializer=_end_with_parent)
+    size = AHEAD * BATCH * workers
+    parts = (samples[start : start + size] for start in range(0, len(samples), size))
     try:
         late = []  # SIGTERM while workers are being started, one of which would be left half made
         previous = {
@@ -173,7 +184,7 @@ def _in_workers(read, samples, workers, bar):
             signal.SIGTERM: signal.signal(signal.SIGTERM, lambda number, _: late.append(number)),
         }
         try:
-            results = pool.map(read, samples, chunksize=BATCH)
+            results = pool.map(read, next(parts), chunksize=BATCH)
         except OSError as error:  # the pool broke while it was still starting workers
             raise BrokenProcessPool(str(error)) from error
         finally:
@@ -181,7 +192,11 @@ def _in_workers(read, samples, workers, bar):
                 signal.signal(number, handler)
         if late:
             signal.raise_signal(signal.SIGTERM)
-        return list(bar(results))
+        for part in parts:
+            more = pool.map(read, part, chunksize=BATCH)  # so that no worker waits for what is written meanwhile
+            yield from results
+            results = more
+        yield from results
     except BrokenProcessPool as error:
         for child in set(multiprocessing.active_children()).difference(others):
             child.kill()  # one started while the pool broke would be waited for without end
@@ -195,81 +210,43 @@ def _end_with_parent():
     threading.Thread(target=lambda: multiprocessing.parent_process().join() or os._exit(1), daemon=True).start()
 
 
-def _read(sample, transform, paths):
-    """The Sample with what its file says; its data goes to its row in the `.npy` file paths[split], if there are any."""
+def _read(sample, transform):
+    """(the Sample with what its file says, its coordinates (C, T, V, M): those of its frames or, view-normalised, of all)."""
     try:
-        data, num_frames = read_sample(sample.path)
+        x, num_frames = read_sample(sample.path)
     except SkeletonError as error:
-        return sample._replace(error=str(error))
-    if paths:
-        with open(paths[sample.split], "rb+") as file:
-            file.seek(_offset(sample.row))
-            file.write(view_normalise(data) if transform else data)
-    return sample._replace(num_frames=num_frames, has_skeleton=bool(data.any()))
+        return sample._replace(error=str(error)), None
+    x = view_normalise(x) if transform else x[:, :num_frames]
+    return sample._replace(num_frames=num_frames, has_skeleton=bool(x.any())), x
 
 
-# ---------------------------------------------------------------- the files of a data set
+# ---------------------------------------------------------------- what is written
 
 
-def _write_data_set(raw, new, files, skip_bad, read_all):
-    """Fill the folder `new`, which is to become that of `files` {split: (data, labels)}; returns {split: [Sample written]}."""
-    folder = files["train"][0].parent
-    _refuse_empty(raw.samples, folder)
-    needed, free = sum(map(len, raw.samples.values())) * SAMPLE_BYTES, shutil.disk_usage(new).free
-    if free < needed:
-        raise UserError(f"{folder}: needs {needed / 1e9:.2f} GB of free disk space, there are {free / 1e9:.2f}")
-    paths = {split: new / data.name for split, (data, _) in files.items()}
-    for split, path in paths.items():
-        _make_data_file(path, len(raw.samples[split]))
-    samples, bad = read_all(raw, paths), raw.bad
-    report = folder.with_name(f"{folder.name}_bad_files.txt")
-    if bad:
-        with replacing(report) as temporary:
-            temporary.write_text("\n".join(bad) + "\n", encoding="utf-8")
-        if not skip_bad:
-            found = f"{len(bad)} bad files, the first: {bad[0]}; all are named in {report}"
-            raise UserError(f"{found}: repair or remove them, or leave them out with --skip_bad")
-    good = {split: [sample for sample in samples[split] if not sample.error] for split in SPLITS}
-    _refuse_empty(good, folder)
-    for split in SPLITS:
-        _keep_rows(paths[split], [sample.row for sample in good[split]])
-        columns = zip(*((os.path.basename(s.path), s.label, s.num_frames) for s in good[split]), strict=True)
-        (new / files[split][1].name).write_bytes(pickle.dumps(tuple(map(list, columns)), protocol=4))
-    for path in new.iterdir():
-        with open(path, "rb+") as file:
-            os.fsync(file.fileno())
+def _write_data_set(files, read):
+    """Write what `read` yields to `files` {split: (data, labels)}; returns {split: [Sample written]}."""
+    written = {split: [] for split in SPLITS}
+    with closing(read), writing_data_set(files, SAMPLE_SHAPE) as add:
+        for sample, x in read:
+            if not sample.error:
+                add(sample.split, x, os.path.basename(sample.path), sample.label, sample.num_frames)
+                written[sample.split].append(sample)
+    return written
+
+
+def _report_bad(bad, report, skip_bad):
+    """Name bad files in the file `report`, which goes where there are none; raises UserError unless they are left out."""
     if not bad:
         report.unlink(missing_ok=True)
-    return good
+        return
+    with replacing(report) as temporary:
+        temporary.write_text("\n".join(bad) + "\n", encoding="utf-8")
+    if not skip_bad:
+        found = f"{len(bad)} bad files, the first: {bad[0]}; all are named in {report}"
+        raise UserError(f"{found}: repair or remove them, or leave them out with --skip_bad")
 
 
 def _refuse_empty(samples, folder):
     for split in SPLITS:
         if not samples[split]:
             raise UserError(f"{folder.name}: no usable file belongs to the {split} split; are all raw files there?")
-
-
-def _offset(row):
-    return HEADER_BYTES + row * SAMPLE_BYTES
-
-
-def _make_data_file(path, num_rows):
-    """A `.npy` file of zeros whose room on the disk is taken from the start, where the system can do that."""
-    with open(path, "wb") as file:
-        write_header(file, (num_rows, *SAMPLE_SHAPE))
-        file.truncate(_offset(num_rows))
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(file.fileno(), 0, _offset(num_rows))
-
-
-def _keep_rows(path, rows):
-    """Leave only the given rows, in ascending order, in a `.npy` file."""
-    with open(path, "rb+") as file:
-        for row, source in enumerate(rows):
-            if row != source:
-                file.seek(_offset(source))
-                sample = file.read(SAMPLE_BYTES)
-                file.seek(_offset(row))
-                file.write(sample)
-        write_header(file, (len(rows), *SAMPLE_SHAPE))
-        file.truncate(_offset(len(rows)))

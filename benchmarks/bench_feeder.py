@@ -11,7 +11,7 @@ from benchmarks.timing import in_turn, once, start
 from dataset.features import branch_features
 from dataset.graph import NTU
 from dataset.loader import Loader
-from dataset.ntu_feeder import EpochBatches, NTUFeeder, writing_split
+from dataset.ntu_feeder import EpochBatches, NTUFeeder, writing_data_set
 
 BODIES = 1.5  # in every second sample the second body is not seen
 BATCH, WORKERS = 16, 2
@@ -40,9 +40,9 @@ def loader(paths, workers):
 def write_data_set(folder, count):
     """(data, label) paths of a data set of `count` samples, as -gd writes them."""
     paths, few = (folder / "train_data.npy", folder / "train_label.pkl"), coordinates(BATCH, BODIES, 300)
-    with writing_split(paths, few.shape[1:]) as add:
+    with writing_data_set({"train": paths}, few.shape[1:]) as add:
         for i in range(count):
-            add(few[i % BATCH], f"sample{i}", i % 60, 300)
+            add("train", few[i % BATCH], f"sample{i}", i % 60, 300)
     return paths
 
 

@@ -10,12 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from utils.errors import UserError
-from utils.files import replacing
 from utils.pickles import load_pickle
 
 from .features import branch_features
 
-HEADER_BYTES = 128  # of a npy file with five axes: NumPy pads it so far for any number of samples
 DAMAGE = (OSError, EOFError, MemoryError, OverflowError, tokenize.TokenError)  # what NumPy raises on a damaged file
 
 
@@ -50,12 +48,6 @@ def check_is_there(path):
     """Raise UserError where a file of a data set is missing."""
     if not Path(path).is_file():
         raise UserError(f"{path}: no such file")
-
-
-def write_header(file, shape):
-    """Begin an open npy file of float32 (N, C, T, V, M): HEADER_BYTES."""
-    file.seek(0)
-    np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
 
 
 class SampleFile:
@@ -112,23 +104,33 @@ def _is_list(value):
 
 
 @contextlib.contextmanager
-def writing_split(paths, shape):
-    """Yield a function that adds a sample (C, T, V, M) = `shape`, its name, label and length to a split's (data, label) files.
+def writing_data_set(files, shape):
+    """Yield a function (split, coordinates, name, label, length) that adds a sample to `files` {split: (data, label)}.
 
-    Samples are written one by one, so that memory stays flat; both files appear at the end, or neither.
+    Coordinates are (C, T, V, M) = `shape`, or have fewer frames, and zeros follow. Samples are written one by one, so that memory
+    stays flat.
     """
-    rows = []
+    rows = {split: [] for split in files}
+    with contextlib.ExitStack() as stack:
+        data = {split: stack.enter_context(open(path, "wb")) for split, (path, _) in files.items()}
 
-    def add(sample, *row):
-        rows.append(row)
-        file.write(sample.astype("<f4").tobytes())
+        def write_header(split):
+            data[split].seek(0)  # NumPy gives headers the same length for any number of samples
+            header = {"descr": "<f4", "fortran_order": False, "shape": (len(rows[split]), *shape)}
+            np.lib.format.write_array_header_1_0(data[split], header)
 
-    with replacing(*paths) as (data_file, label_file):
-        with open(data_file, "wb") as file:
-            file.write(bytes(HEADER_BYTES))
-            yield add
-            write_header(file, (len(rows), *shape))
-        label_file.write_bytes(pickle.dumps(tuple(map(list, zip(*rows, strict=True))), 4))
+        def add(split, x, *row):
+            sample = np.zeros(shape, "<f4")
+            sample[:, : x.shape[1]] = x
+            data[split].write(sample)
+            rows[split].append(row)
+
+        for split in files:
+            write_header(split)
+        yield add
+        for split, (_, path) in files.items():
+            write_header(split)
+            path.write_bytes(pickle.dumps(tuple(map(list, zip(*rows[split], strict=True))), 4))
 
 
 class NTUFeeder:

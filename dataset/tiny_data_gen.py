@@ -14,7 +14,7 @@ if __name__ == "__main__":  # before the imports, so that a signal during them i
 
 import numpy as np
 
-from dataset.ntu_feeder import SampleFile, load_labels, split_paths, writing_split
+from dataset.ntu_feeder import SampleFile, load_labels, split_paths, writing_data_set
 from utils.errors import UserError
 from utils.files import replacing
 from utils.terminal import Parser, boolean
@@ -47,13 +47,14 @@ def cut(source_path, save_dir, *, mode="train", data_num=80, dataset="ntu-xsub",
     with replacing(folder / MARK) as temporary:
         temporary.write_text(f"Cut out of {source_path} by dataset/tiny_data_gen.py, seed {seed}\n", encoding="utf-8")
     counts = {}
-    for split, (data, labels) in loaded.items():
-        rng = np.random.default_rng((seed, SPLITS.index(split)))
-        chosen = np.sort(rng.permutation(data.shape[0])[:data_num])
-        with writing_split(target[split], data.shape[1:]) as add:
-            for i in chosen:
-                add(data.read([i]), *(part[i] for part in labels))
-        counts[split] = len(chosen), data.shape[0]
+    with replacing(*(path for pair in target.values() for path in pair)) as new:
+        for (split, (data, labels)), *files in zip(loaded.items(), new[::2], new[1::2], strict=True):
+            rng = np.random.default_rng((seed, SPLITS.index(split)))
+            chosen = np.sort(rng.permutation(data.shape[0])[:data_num])
+            with writing_data_set({split: files}, data.shape[1:]) as add:
+                for i in chosen:
+                    add(split, data.read([i])[0], *(part[i] for part in labels))
+            counts[split] = len(chosen), data.shape[0]
     return counts
 
 

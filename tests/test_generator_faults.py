@@ -108,14 +108,6 @@ def test_death_of_a_worker_while_others_are_started_is_told_alike(tmp_path, monk
     assert os.listdir(tmp_path / "original") == [] and not multiprocessing.active_children()
 
 
-def test_failure_of_a_worker_to_write_is_raised_here(tmp_path, raw):
-    found = generator.find_samples(DATASET, [raw])
-    found.samples["train"] *= generator.BATCH
-    with pytest.raises(FileNotFoundError):
-        generator._read_all(False, 2, False, found, dict.fromkeys(found.samples, tmp_path / "absent"))
-    assert not multiprocessing.active_children()
-
-
 @pytest.mark.full
 def test_2000_files_take_less_than_600_mb_in_any_process(tmp_path):
     names = [f"S{1 + i // 600:03}C001P0{1 + i // 60 % 10:02}R001A{1 + i % 60:03}" for i in range(2000)]

@@ -16,14 +16,13 @@ if __name__ == "__main__":  # before the imports, so that a signal during them i
 import re
 import unicodedata
 from collections import Counter
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 
-import numpy as np
 from tqdm import tqdm
 
 from dataset.actions import action_names, read_names
 from dataset.graph import NTU
-from dataset.ntu_feeder import split_paths, writing_split
+from dataset.ntu_feeder import split_paths, writing_data_set
 from options.schema import load_config
 from reader.formats import NORMALISED, STORED
 from reader.ntu_reader import MAX_FRAMES, SkeletonError, parse_name
@@ -50,8 +49,10 @@ def import_data(source, config, *, split=None, as_is=False, progress=True):
     paths = {side: split_paths(data.root_folder, data.transform, config.dataset, side) for side in SPLITS}
     folder, left_out = paths["train"][0].parent, Counter()
     labels, notes = {side: {} for side in SPLITS}, {side: Counter() for side in SPLITS}
-    with replacing_folder(folder, {path.name for pair in paths.values() for path in pair}) as new, ExitStack() as stack:
-        add = {side: stack.enter_context(writing_split([new / path.name for path in paths[side]], shape)) for side in SPLITS}
+    with (
+        replacing_folder(folder, {path.name for pair in paths.values() for path in pair}) as new,
+        writing_data_set({side: [new / path.name for path in pair] for side, pair in paths.items()}, shape) as add,
+    ):
         bar = tqdm(open_recordings(source, wanted), desc="import", unit=" samples", disable=None if progress else True)
         for recording in bar:
             name, label, sides, reason = place(recording, rules, classes, split)
@@ -66,7 +67,7 @@ def import_data(source, config, *, split=None, as_is=False, progress=True):
                     raise UserError(f"{name}: two samples of one name in {side}; rename one")
                 labels[side][name] = label
                 notes[side].update(said)
-                add[side](x, name, label, length)
+                add(side, x, name, label, length)
         report = [_listed("Left out", left_out)] if left_out else []
         if missing := [side for side in SPLITS if not labels[side]]:
             raise UserError("; ".join([f"{source}: no sample belongs to the {missing[0]} split of {config.dataset}", *report]))
@@ -115,7 +116,7 @@ def folder_name(name):
 
 
 def stored(recording, wanted, num_frame, as_is):
-    """(coordinates (C, `num_frame`, V, M), their frames, what a report counts) of a Recording."""
+    """(coordinates (C, T, V, M) of at most `num_frame` frames, their frames, what a report counts) of a Recording."""
     if NORMALISED in recording.done and not (wanted.transform or as_is):
         needed = "choose a configuration with transform, like 2002, or add --as_is"
         raise UserError(f"{recording.name}: {NORMALISED}, which the configuration does not ask for; {needed}")
@@ -129,7 +130,7 @@ def stored(recording, wanted, num_frame, as_is):
     }
     looks = implausible(x, NTU, wanted.transform, recording.rate) if wanted.skeleton == NTU.name else []
     said = [*filter(notes.get, notes), *(what for what in recording.done if what != STORED), *looks]
-    return np.pad(x, [(0, 0), (0, num_frame - x.shape[1]), (0, 0), (0, 0)]), min(frames, num_frame), said
+    return x, min(frames, num_frame), said
 
 
 def _listed(what, counts):

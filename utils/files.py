@@ -32,9 +32,7 @@ def replacing(*paths):
                 if pid.isdigit() and not psutil.pid_exists(int(pid)):
                     left.unlink(missing_ok=True)
         yield temporaries if len(paths) > 1 else temporaries[0]
-        for temporary in temporaries:
-            with open(temporary, "rb+") as file:
-                os.fsync(file.fileno())
+        _to_disk(temporaries)
         for path, temporary in zip(paths, temporaries, strict=True):
             os.replace(temporary, path)
     except OSError as error:
@@ -43,6 +41,12 @@ def replacing(*paths):
         for temporary in temporaries:
             with contextlib.suppress(OSError):
                 temporary.unlink()
+
+
+def _to_disk(paths):
+    for path in paths:
+        with open(path, "rb+") as file:
+            os.fsync(file.fileno())
 
 
 @contextlib.contextmanager
@@ -63,6 +67,7 @@ def replacing_folder(folder, may_hold):
             try:
                 new.mkdir()
                 yield new
+                _to_disk(new.iterdir())
                 if folder.exists():
                     folder.rename(old)
                 new.rename(folder)
