@@ -216,11 +216,11 @@ def runs_folder(config):
 def with_newest_checkpoint(config):
     """The configuration with the path that `-pp best` or `-pp last` means; raises UserError where the newest run has none."""
     runs, name = runs_folder(config), f"{config.pretrained_path}.pdparams"
-    begun = sorted({path.parent for path in runs.glob("*/*.pdparams")})
-    if not begun or not (begun[-1] / name).is_file():
-        why = f"{begun[-1]} has none yet; -pp last is there" if begun else f"no run in {runs}; train, or give a file"
+    folders = sorted({path.parent for path in runs.glob("*/*.pdparams")})
+    if not folders or not (folders[-1] / name).is_file():
+        why = f"{folders[-1]} has none yet; -pp last is there" if folders else f"no run in {runs}; train, or give a file"
         raise UserError(f"-pp {config.pretrained_path}: {why}")
-    return config.model_copy(update={"pretrained_path": str(begun[-1] / name)})
+    return config.model_copy(update={"pretrained_path": str(folders[-1] / name)})
 
 
 def start_job(config, tuned, *, train, folder=None):
