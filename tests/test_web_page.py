@@ -161,6 +161,7 @@ def test_the_sample_its_bodies_keys_and_languages(started, exported):
     page.locator("#who").select_option(index=1)
     until(page, lambda: page.locator("#top").inner_text() != both)
     assert page.locator("html").get_attribute("lang") == "zh" and page.locator("#play").inner_text() in ("播放", "暂停")
+    assert page.locator("#other").inner_text() == "English"
     page.click("#other")
     assert page.locator("h1").inner_text() == "Which action is it?" and page.locator("#play").inner_text() in ("Play", "Pause")
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"

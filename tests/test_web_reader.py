@@ -132,3 +132,10 @@ def test_arrays_of_another_kind_are_refused(tmp_path, change):
     (tmp_path / "x.npy").write_bytes({"cut": data[:-4], "no array": b"hello"}.get(change, data))
     driver = 'try { readArray(new Uint8Array(require("fs").readFileSync("x.npy"))); console.log("null"); } catch (error) { console.log(JSON.stringify(error.key)); }'
     assert node(tmp_path, driver) == "npy"
+
+
+def test_each_sentence_stands_in_both_languages_once(tmp_path):
+    english, chinese = node(tmp_path, "console.log(JSON.stringify(Object.values(TEXTS).map(Object.keys)));")
+    assert english == chinese
+    written = re.findall(r"\b(\w+): \"", (ASSETS[0]).read_text())
+    assert sorted(written) == sorted(english * 2)  # of two with one key the first would be lost

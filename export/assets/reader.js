@@ -17,7 +17,7 @@ class Refusal extends Error {
 /** {M: 6, T, V: 25, C: 3, data (M, T, V, C)} of a .skeleton file: metres; 0 where a body's slot is empty. */
 function readSkeleton(bytes) {
   const kind = KINDS.find(([start, at]) => [...start].every((letter, i) => bytes[at + i] === letter.charCodeAt(0)));
-  if (kind) throw new Refusal("other", kind.slice(2), 1);
+  if (kind) throw new Refusal("foreign", kind.slice(2), 1);
   const lines = new TextDecoder("latin1").decode(bytes).split("\n"), short = value => String(Number(value.toPrecision(6)));
   let line = 0; // of the words read last, from 1
   const refuse = (key, ...values) => { throw new Refusal(key, values, line); };
