@@ -1,9 +1,10 @@
 "use strict";
 /* The network, apart from the page, which therefore never freezes. Takes {packed, about} once, then {id, name, file or recording}; answers {id, ...} step by step. */
+const WARM = 12; // runs
 let session, ort, about, nobody; // logits of a body that is not there
-let queue = Promise.resolve(); // one thing after the other
+let queue = Promise.resolve(), asked = false; // one thing after the other; whether for a recording
 
-self.onmessage = ({ data }) => { queue = queue.then(() => data.packed ? start(data) : recognise(data)); };
+self.onmessage = ({ data }) => { asked = !data.packed; queue = queue.then(() => data.packed ? start(data) : recognise(data)); };
 
 async function start({ packed, about: given }) {
   try {
@@ -16,6 +17,11 @@ async function start({ packed, about: given }) {
     const { C, V } = about;
     nobody = await run(new Float32Array(C * V), 1);
     postMessage({ ready: true, most: MAX_FRAMES });
+    const any = new Float32Array(C * about.window * V).map(Math.random);
+    for (let turn = 0; turn < WARM && !asked; turn++) { // WebAssembly takes half the time once the browser has compiled it for the second time
+      await run(any, about.window);
+      await new Promise(done => setTimeout(done)); // lets a recording in
+    }
   } catch (error) { postMessage({ fatal: String(error.message || error) }); }
 }
 
@@ -34,13 +40,12 @@ async function recognise({ id, name, file, recording }) {
       if (V !== about.V || C !== about.C) throw new Refusal("misfit", [V, C, about.V, about.C]);
       if (!found.data.every(Number.isFinite)) throw new Refusal("finite");
       const shown = { ...(raw || M > about.bodies ? selectBodies(found, about.bodies) : found), raw };
-      postMessage({ id, number, shown });
       for (const [place, [start, end]] of spans.entries()) {
-        postMessage({ id, number, progress: [place, spans.length] });
+        if (place) postMessage({ id, number, progress: [place, spans.length] }); // what the page draws takes time from a single core
         const window = await answer(found, start, end, raw);
         if (window) windows.push(window);
       }
-      postMessage({ id, number, windows, ms: performance.now() - began });
+      postMessage({ id, number, shown, windows, ms: performance.now() - began });
       number++;
       began = performance.now();
     }
