@@ -88,11 +88,29 @@ def test_who_is_before_the_camera_is_drawn_and_given_an_action(folder, page, fil
     assert shown.evaluate("camera") is None and shown.locator("#film").is_enabled()
 
 
-def test_without_a_camera_a_sentence_says_so(filmed):
-    shown = filmed(*WEBGL)
+@pytest.mark.parametrize(
+    ("flags", "lacking", "sentence"),
+    [(PRETENDED[:1], "", "none is connected"),
+     (PRETENDED[1:2], "", "this page was not allowed to; allow it beside the address, then start again"),
+     (PRETENDED[:2], "delete Navigator.prototype.mediaDevices", "browsers lend it only to pages from disk, from localhost or over https"),
+     (PRETENDED[:2], "HTMLCanvasElement.prototype.getContext = () => null", "its model needs WebGL, which this browser does not offer")],
+    ids=["none", "refused", "unsafe", "no WebGL"],
+)  # fmt: skip
+def test_a_camera_that_can_not_be_used_is_one_sentence(filmed, flags, lacking, sentence):
+    shown = filmed(*WEBGL, *flags)
+    shown.evaluate(lacking)
     shown.click("#film")
-    until(shown, lambda: "The camera can't be used" in shown.locator("#filmed").inner_text())
-    assert shown.locator("#film").is_enabled()
+    until(shown, lambda: shown.locator("#filmed").inner_text() == f"The camera can't be used: {sentence}.")
+    assert shown.locator("#film").is_enabled() and shown.locator("#filming").is_hidden()
+
+
+def test_where_nobody_is_seen_a_sentence_says_what_to_do(filmed):
+    shown = filmed(*WEBGL, *PRETENDED[:2])  # Chromium's own picture, without a person
+    shown.click("#film")
+    until(shown, lambda: shown.locator("#filming").is_visible())
+    assert shown.locator("#filmed").inner_text() == "Nobody is found: step back until all of you is in the picture."
+    shown.wait_for_timeout(1500)
+    assert shown.locator("#guesses .guess").count() == 0 and shown.locator("#camera[data-answer]").count() == 0
 
 
 def test_joints_of_ones_own_go_without_a_camera(folder, tmp_path):

@@ -1,10 +1,12 @@
 "use strict";
 /* What one person before the camera does: MediaPipe's pose model finds landmarks, the last seconds of which are a recording, recognised again and again. */
 Object.assign(TEXTS.en, { camera: "Camera", film: "Start the camera", stop: "Stop the camera", experimental: "Experimental, one person, seen whole; how well it does was not measured.",
-  opening: "The camera and its model are being started …", looking: "Step back until all of you is seen.", noCamera: "The camera can't be used ({0}).",
-  unsafe: "browsers lend it only to pages from disk, from localhost or over https" });
+  opening: "The camera and its model are being started …", looking: "Nobody is found: step back until all of you is in the picture.", noCamera: "The camera can't be used: {0}.",
+  unsafe: "browsers lend it only to pages from disk, from localhost or over https", NotFoundError: "none is connected", NotAllowedError: "this page was not allowed to; allow it beside the address, then start again",
+  NotReadableError: "another program has it, or the system does not lend it", noWebGL: "its model needs WebGL, which this browser does not offer" });
 Object.assign(TEXTS.zh, { camera: "摄像头", film: "打开摄像头", stop: "关闭摄像头", experimental: "实验功能：一个人，全身可见；准确度未测。",
-  opening: "正在启动摄像头及其模型……", looking: "请后退，直到全身可见。", noCamera: "无法使用摄像头（{0}）。", unsafe: "浏览器只向本地文件、localhost 或 https 的页面开放摄像头" });
+  opening: "正在启动摄像头及其模型……", looking: "未看到人：请后退，直到全身都在画面中。", noCamera: "无法使用摄像头：{0}。", unsafe: "浏览器只向本地文件、localhost 或 https 的页面开放摄像头",
+  NotFoundError: "没有连接摄像头", NotAllowedError: "本页未获许可；请在地址栏旁允许，然后重试", NotReadableError: "正被其他程序占用，或系统不允许使用", noWebGL: "其模型需要 WebGL，而此浏览器不支持" });
 $("answers").before($("camera"));
 
 const AGAIN = 0.5; // seconds from one answer to the next
@@ -33,6 +35,7 @@ async function film() {
   $("filmed").textContent = say("opening");
   try {
     if (!navigator.mediaDevices) throw new Error(say("unsafe"));
+    if (!["webgl2", "webgl"].some(kind => element("canvas").getContext(kind))) throw new Error(say("noWebGL"));
     camera = await navigator.mediaDevices.getUserMedia({ video: { width: 640, height: 480 } });
     video.srcObject = camera;
     await video.play();
@@ -42,7 +45,7 @@ async function film() {
     $("film").disabled = false;
     await watch(video);
     $("filmed").textContent = "";
-  } catch (error) { $("filmed").textContent = say("noCamera", String(error.message || error)); }
+  } catch (error) { $("filmed").textContent = say("noCamera", TEXTS.en[error.name] ? say(error.name) : String(error.message || error)); }
   stopTracks();
   camera = null;
   $("film").dataset.say = "film";
@@ -57,7 +60,7 @@ async function watch(video) {
   let times = [], rows = [], asked = 0, busy = true, failed = null;
   own.onmessage = ({ data: { ready, windows, fatal, refused } }) => {
     if (fatal) failed = new Error(fatal);
-    if (windows && windows.length) named(windows[0].logits);
+    if (windows && windows.length && rows.length) named(windows[0].logits);
     if (ready || windows || refused) busy = false;
   };
   own.postMessage(network());
@@ -72,6 +75,7 @@ async function watch(video) {
     rows = old < 0 ? [] : rows.slice(old);
     draw(video, size, joints);
     $("filmed").textContent = rows.length ? "" : say("looking");
+    if (!rows.length) { $("guesses").replaceChildren(); delete $("camera").dataset.answer; }
     if (!busy && rows.length > 1 && now - asked > AGAIN) {
       own.postMessage({ id: 0, name: "", recording: recordingOf(times, rows, now) });
       [asked, busy] = [now, true];
