@@ -11,6 +11,7 @@ import initializer
 from evaluation.scores import Scores
 from main import main
 from model.attentions import AttentionLayer
+from model.layers import SpatialGraphConv
 from model.nets import EfficientGCN
 from options.schema import load_config
 from processor import Trainer
@@ -20,6 +21,7 @@ from training import runners
 from training.checkpoint import read_checkpoint, save_checkpoint
 from training.group_norm import Exchange
 from training.runners import Runner, ThreadedRunner, divide
+from utils.errors import UserError
 from utils.log import set_up_logging
 
 T = 50
@@ -226,6 +228,19 @@ def test_a_layer_of_a_user_s_own_that_groups_would_compute_wrongly_runs_whole_an
         found.append(runner(x).numpy())
     np.testing.assert_array_equal(*found)
     assert (f"{NETWORKS[own].__name__}.forward" if own in NETWORKS else ".own (") in capsys.readouterr().out
+
+
+def test_a_functional_dropout_within_a_layer_is_refused(monkeypatch):
+    run, x = ThreadedRunner(network(), 2), batch([2, 2])
+    run.model.train()
+    run(x)
+    forward = SpatialGraphConv.forward
+    monkeypatch.setattr(SpatialGraphConv, "forward", lambda self, x: F.dropout(forward(self, x), 0.5, training=self.training))
+    run.model.eval()
+    run(x)
+    run.model.train()
+    with pytest.raises(UserError, match=r"a layer draws random numbers .*with paddle.nn.Dropout"):
+        run(x)
 
 
 @pytest.mark.parametrize(("shortest", "groups"), [(T, 2), (T - 30, 8)])

@@ -9,6 +9,7 @@ from paddle import nn
 
 from model.layers import BatchNorm
 from model.nets import EfficientGCN
+from utils.errors import UserError
 from utils.log import get_logger
 
 from .device import to_device
@@ -19,6 +20,7 @@ MOST_GROUPS = 8
 SMALLEST_GROUP = 14_400  # bodies x frames x joints that are worth a thread
 BATCH_NORMS = (nn.BatchNorm, nn.BatchNorm1D, nn.BatchNorm2D, nn.BatchNorm3D, nn.SyncBatchNorm)
 DROPOUTS = (nn.Dropout, nn.Dropout2D, nn.Dropout3D, nn.AlphaDropout)
+DRAWS = "a layer draws random numbers (F.dropout?), others in groups of a batch than whole; with paddle.nn.Dropout it runs whole"
 FRAMES_STEP = 32  # on a GPU, where each shape of a batch has to be set up
 
 
@@ -92,7 +94,10 @@ class ThreadedRunner(Runner):
                 x = paddle.to_tensor(np.ascontiguousarray(bodies(features[:, :, :, :computed], rows).swapaxes(0, 1)))
                 return network.pool(network.streams(x))
 
+        drawn = next_random()
         outs = self.side_by_side(forward, range(len(groups)), networks, groups)
+        if next_random() != drawn:
+            raise UserError(DRAWS)
         pooled = paddle.concat([out.detach() for out in outs])
         if with_gradient:
             self.outs, self.pooled, pooled.stop_gradient = outs, pooled, False
@@ -150,6 +155,14 @@ class ThreadedRunner(Runner):
 def use_threads(number):
     """Have Paddle compute on so many threads: MKL everywhere, OpenMP where this thread calls it; its idle threads cost time."""
     paddle.base.core.set_num_threads(number)
+
+
+def next_random():
+    """The number that Paddle draws next on a CPU, and still draws next after this."""
+    state = paddle.get_rng_state()
+    number = paddle.rand([1]).item()
+    paddle.set_rng_state(state)
+    return number
 
 
 def whole_only(model):
