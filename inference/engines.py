@@ -56,7 +56,7 @@ class PaddleEngine:
             if not paddle.is_compiled_with_cuda() or paddle.device.cuda.device_count() == 0:
                 raise UserError("--use_gpu: Paddle finds no GPU on this machine; leave it out to run on the CPU")
             if gpu_id >= paddle.device.cuda.device_count():
-                raise UserError(f"--gpu_id {gpu_id}: this machine has GPUs 0 to {paddle.device.cuda.device_count() - 1}")
+                raise UserError(f"--gpu_id {gpu_id}: Paddle finds GPUs 0 to {paddle.device.cuda.device_count() - 1} here")
             kinds = {"fp32": inference.PrecisionType.Float32, "fp16": inference.PrecisionType.Half}
             config.enable_use_gpu(gpu_mem, gpu_id, kinds[precision])
         else:

@@ -12,6 +12,7 @@ import pytest
 from tests.helpers.places import environment
 from training import device
 from utils.errors import UserError
+from utils.log import set_up_logging
 
 
 @pytest.fixture
@@ -41,11 +42,14 @@ print(device.choose_device([int(gpu) for gpu in sys.argv[1:]]), "cores", __impor
 """
 
 
-@pytest.mark.parametrize(
-    "visible, asked, given",
-    [("2, 3,5", [2, 1], "12"), *(pytest.param(*row, marks=pytest.mark.full) for row in (("2,3", [0, 1], "01"), (None, [1, 3], "13")))],
-    ids=str,
-)
+VISIBLE = {"GPU-3b, GPU-5c,GPU-8a": ([2, 1], "12"), "2,3": ([0, 1], "01"), None: ([1, 3], "13")}
+ROWS = [
+    pytest.param(visible, *row, marks=[pytest.mark.full] if number else [])
+    for number, (visible, row) in enumerate(VISIBLE.items())
+]
+
+
+@pytest.mark.parametrize("visible, asked, given", ROWS, ids=str)
 def test_gpus_are_places_among_the_visible_ones_whatever_paddles_launcher_calls_them(gpus, tmp_path, visible, asked, given):
     gpus(4, **{"CUDA_VISIBLE_DEVICES": visible} if visible else {})
     options = device.launcher_options(asked)
@@ -60,8 +64,24 @@ def test_gpus_are_places_among_the_visible_ones_whatever_paddles_launcher_calls_
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    used = {line[4] for path in (tmp_path / "log").glob("workerlog.*") for line in path.read_text().splitlines() if line[:4] == "gpu:"}
+    used = {
+        line[4] for path in (tmp_path / "log").glob("workerlog.*") for line in path.read_text().splitlines() if line[:4] == "gpu:"
+    }
     assert used == set(given)
+
+
+def test_where_no_gpu_is_visible_one_process_runs_on_the_cpu(gpus, capsys):
+    set_up_logging()
+    gpus(0, CUDA_VISIBLE_DEVICES="")
+    assert device.launcher_options([0, 1]) == [] and device.choose_device([0, 1]) == "cpu"
+    assert "No GPU present: running on the CPU, in one process instead of 2" in capsys.readouterr().out
+
+
+def test_of_parts_of_a_gpu_cuda_counts_one_and_the_second_is_one_line(gpus):
+    gpus(1, CUDA_VISIBLE_DEVICES="MIG-3b,MIG-5c")
+    assert device.choose_device([0]) == "gpu:0"
+    with pytest.raises(UserError, match="--gpus 1: Paddle finds GPUs 0 to 0 here"):
+        device.launcher_options([0, 1])
 
 
 @pytest.mark.parametrize("asked", [[], [1]])
@@ -80,7 +100,7 @@ def test_the_gpu_that_a_launcher_gave_is_obeyed(gpus):
 @pytest.mark.parametrize("choose", [device.choose_device, device.launcher_options])
 def test_a_gpu_that_is_not_there_or_named_twice_is_one_line(gpus, choose):
     gpus(1)
-    with pytest.raises(UserError, match="--gpus 1: this machine has GPUs 0 to 0"):  # as main.py -ex -g 1
+    with pytest.raises(UserError, match="--gpus 1: Paddle finds GPUs 0 to 0 here"):  # as main.py -ex -g 1
         choose([1])
     gpus(2)
     with pytest.raises(UserError, match="--gpus 0: named twice"):
@@ -101,7 +121,7 @@ def test_an_exported_program_runs_on_the_gpu_that_is_asked_for(monkeypatch, tmp_
     with pytest.raises(UserError, match="Paddle can't load it"):  # after the choice of a GPU
         PaddleEngine(tmp_path / "p.json", "gpu", gpu_id=options.gpu_id)
     assert asked[0][1] == 1
-    with pytest.raises(UserError, match="--gpu_id 2: this machine has GPUs 0 to 1"):
+    with pytest.raises(UserError, match="--gpu_id 2: Paddle finds GPUs 0 to 1 here"):
         PaddleEngine(tmp_path / "p.json", "gpu", gpu_id=2)
 
 

@@ -232,7 +232,7 @@ def test_several_gpus_are_one_process_each_where_there_are_gpus_and_one_line_whe
     ((program, command),) = started
     assert program == command[0] == sys.executable and command[1:5] == ["-m", "paddle.distributed.launch", "--gpus", "0,1"]
     assert command[-len(argv) - 1 :] == [str(ROOT / "main.py"), *argv]
-    with pytest.raises(UserError, match="--gpus 2: this machine has GPUs 0 to 1"):
+    with pytest.raises(UserError, match="--gpus 2: Paddle finds GPUs 0 to 1 here"):
         main.main([*argv, "-g", "1", "2"])
     monkeypatch.setenv("PADDLE_TRAINERS_NUM", "1")  # a launcher's only process starts no launcher
     monkeypatch.setattr(device, "gpu_count", lambda: 0)

@@ -37,14 +37,14 @@ def launcher_options(gpus):
     return ["--gpus", ",".join(labels[gpu] for gpu in gpus)]
 
 
-def check(gpus, option="--gpus"):
+def check(gpus):
     """Raise UserError where one of `gpus` is named twice, or is not there though other GPUs are."""
     count, twice = gpu_count(), [gpu for gpu in gpus if gpus.count(gpu) > 1]
     if twice:
-        raise UserError(f"{option} {twice[0]}: named twice; a process has a GPU of its own")
+        raise UserError(f"--gpus {twice[0]}: named twice; a process has a GPU of its own")
     for gpu in gpus if count else ():
         if gpu >= count:
-            raise UserError(f"{option} {gpu}: this machine has GPUs 0 to {count - 1}")
+            raise UserError(f"--gpus {gpu}: Paddle finds GPUs 0 to {count - 1} here")
 
 
 def choose_device(gpus):
