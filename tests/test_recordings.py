@@ -254,7 +254,7 @@ def test_a_folder_whose_recordings_lie_one_folder_down_says_so(tmp_path):
     "content", ["", "[", "3", "{}", "[]", "[3]", "\xff", "[[[[1, 2], [3]]]]", "[[[[1, NaN], [3, 4]]]]", "[[[[1, 1e400], [3, 4]]]]",
                 '[[[["x", 2], [3, 4]]]]', "[[[[1" + "0" * 400 + ", 2], [3, 4]]]]", '{"people": 3}', '{"data": [{"skeleton": [1]}]}',
                 '{"frames": [{"bodies": [{"joint_positions": 1}]}]}', '{"1": {"body_list": [3]}}', '[{"keypoints": [1], "image_id": 1}]',
-                "[" * 100000, '[[1, [[1, 1, 1, 1]], [[[[1, 2, 3]]]]]]'],
+                "[" * 100000, "x0,y0\n" + "1" * 200000, '[[1, [[1, 1, 1, 1]], [[[[1, 2, 3]]]]]]'],
 )  # fmt: skip
 @pytest.mark.parametrize("name", ["a.json", "a.csv"])
 def test_texts_that_can_not_be_used_are_named_in_one_line(tmp_path, content, name):

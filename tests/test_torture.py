@@ -34,7 +34,7 @@ def test_bad_inputs_of_every_kind_are_refused_in_one_line_and_change_nothing(pre
     kinds = defaultdict(list)
     for case in cases.cases():
         kinds[case.kind].append(case)
-    assert len(kinds) == 19
+    assert len(kinds) == 22
     rng, problems = random.Random(0), []
     for kind, found in kinds.items():
         for case in rng.sample(found, min(each, len(found))):

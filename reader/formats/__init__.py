@@ -1,6 +1,7 @@
 """Forms that others pass recordings around in; reader/recordings.py tells them apart. What all have in common is here."""
 
 import contextlib
+import csv
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -23,7 +24,8 @@ DENOISED = "freed of noisy bodies and empty frames already"
 NORMALISED = "view-normalised and padded by repeating already"
 STORED = "laid out as a data set already"  # nothing more is done to it than to cut and pad
 
-_BROKEN = (*DAMAGE, ValueError, TypeError, LookupError, AttributeError, RuntimeError, SyntaxError, zipfile.BadZipFile, zlib.error)
+_ODD = (ValueError, TypeError, LookupError, AttributeError, RuntimeError, SyntaxError)  # what Python says of odd contents
+_BROKEN = (*DAMAGE, *_ODD, csv.Error, zipfile.BadZipFile, zlib.error)
 
 
 class Recording(NamedTuple):

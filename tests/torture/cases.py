@@ -40,6 +40,8 @@ def checkpoints(weights, state):
             yield Case(f"checkpoint, {use}", f"pickle {rule}", command, {path: data, **small})
         for rule, data in hostile_pickles.damaged(weights):
             yield Case(f"checkpoint, {use}", rule, command, {path: data, **small})
+        for rule, data in hostile_arrays.npz_files():
+            yield Case(f"checkpoint, {use}", f"npz {rule}", command, {path: data, **small})
         for rule, data in hostile.weight_changes(state):
             if use == "-r" or not rule.startswith("opt "):  # weights alone need no optimizer's state
                 yield Case(f"checkpoint, {use}", rule, command, {path: data, **small}, may_run=use == "convert")
@@ -121,6 +123,18 @@ def foreign_files():
         yield Case("file of others, import_data", rule, ["import_data.py", name, "-c", "2001", "--as_is"], {name: data})
         recognise = [*INFER, f"--data_file={name}", "--stop_on_error"]  # else what is good before the damage is recognised
         yield Case("file of others, infer", rule, recognise, {name: data})
+    odd = [(f"pyskl: {rule}", "x.pkl", data) for rule, data in hostile_arrays.pyskl_files()]
+    for rule, name, data in [*odd, *hostile_arrays.foreign_texts()]:
+        command, folder = (["x.pkl", "-c", "2001"], "") if name == "x.pkl" else (["own", "-c", "own.yaml"], "own/train/one/")
+        yield Case("odd recording of others, import_data", rule, ["import_data.py", *command], {folder + name: data}, may_run=True)
+        recognise = [*INFER, f"--data_file={name.partition('/')[0]}", "--stop_on_error"]
+        yield Case("odd recording of others, infer", rule, recognise, {name: data}, may_run=True)
+    stored = {f"others/{split}_data.npy": hostile.npy(np.ones((2, 3, 4, 25, 2), "f4")) for split in ("train", "val")}
+    right = pickle.dumps((["a", "b"], [0, 1]))
+    for rule, data in [*hostile_pickles.hostile_pickles(), *hostile_pickles.damaged(right), *hostile.label_files(["a", "b"])]:
+        files = {**stored, "others/train_label.pkl": data, "others/val_label.pkl": right}
+        accepted = rule in ("two lists", "labels is a tuple", "lengths is a tuple", "length beyond the array")  # lengths follow from the data
+        yield Case("label file, import_data", rule, ["import_data.py", "others", "-c", "2001"], files, may_run=accepted)
 
 
 def settings():
