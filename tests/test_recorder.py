@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import threading
 
 import numpy as np
 import paddle.nn.functional as F
@@ -47,6 +48,13 @@ def test_figures_of_steps_and_epochs_are_in_metrics_and_tensorboard(tiny_run, ca
     for kind, records in (("step", steps), ("epoch", epochs)):
         for key in set(records[0]) - {"step", "epoch"}:
             assert plotted[f"{kind}/{key}"] == [(line[kind], pytest.approx(line[key])) for line in records], key
+
+
+def test_figures_are_on_disk_at_once_and_no_thread_is_left_to_write_them(tmp_path):
+    before, recorder = threading.enumerate(), Recorder(tmp_path)
+    recorder.add(epoch=2, step=7, loss=0.5)
+    assert events(tmp_path) == {"step/loss": [(7, 0.5)]} and threading.enumerate() == before
+    recorder.close()
 
 
 def test_training_figures_are_means_over_the_batches_since_the_last_record(tiny_run, monkeypatch):

@@ -19,7 +19,7 @@ class Recorder:
         self.path = Path(folder) / "metrics.jsonl" if folder is not None else None
         if folder is None:
             return
-        from tensorboardX import SummaryWriter
+        from tensorboardX.event_file_writer import EventsWriter  # SummaryWriter's thread outlives a full disk
 
         kept = self.path.read_bytes()[:position] if position and self.path.exists() else b""
         kept = kept[: kept.rfind(b"\n") + 1]
@@ -27,7 +27,8 @@ class Recorder:
             records = [json.loads(line) for line in kept.splitlines()]
             with open(self.path, "ab") as file:
                 file.truncate(len(kept))
-            self.board = SummaryWriter(str(folder), purge_step=0, flush_secs=30)  # TensorBoard forgets what earlier files hold
+            self.board = EventsWriter(str(Path(folder, "events")))
+            self._event(0, session_log={"status": 1})  # START: TensorBoard forgets what earlier files hold
             for record in records:
                 self._plot(record)
         except (ValueError, TypeError, LookupError, AttributeError) as error:
@@ -38,10 +39,18 @@ class Recorder:
         return self.path.stat().st_size if self.path else 0
 
     def _plot(self, record):
-        step = record.get("step", record["epoch"])
+        from tensorboardX.summary import scalar
+
+        kind = "step" if "step" in record else "epoch"
         for key, value in record.items():
             if key not in ("step", "epoch"):
-                self.board.add_scalar(f"{'step' if 'step' in record else 'epoch'}/{key}", value, step)
+                self._event(record[kind], summary=scalar(f"{kind}/{key}", value))
+        self.board.flush()
+
+    def _event(self, step, **content):
+        from tensorboardX.proto.event_pb2 import Event
+
+        self.board.write_event(Event(wall_time=time.time(), step=step, **content))
 
     def add(self, **record):
         """Write one record; it has `epoch` (from 1) and, for figures of single steps, `step` (from 1 over the whole run).
@@ -55,7 +64,7 @@ class Recorder:
             self._plot(record)
 
     def close(self):
-        """Bring to TensorBoard what it has not been told yet."""
+        """End TensorBoard's file."""
         if self.path:
             self.board.close()
 
