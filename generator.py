@@ -4,12 +4,12 @@ Worker processes parse the files, this one writes the samples as they come, in t
 the result does not depend on the number of workers.
 """
 
+import _thread
 import math
 import multiprocessing
 import os
 import shutil
 import signal
-import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -206,8 +206,11 @@ def _in_workers(read, samples, workers):
 
 
 def _end_with_parent():
-    """In a worker: end when the main process is killed, which nobody else would tell it."""
-    threading.Thread(target=lambda: multiprocessing.parent_process().join() or os._exit(1), daemon=True).start()
+    """In a worker: end when the main process is killed, which nobody else would tell it.
+
+    Not by threading.Thread: where memory lacks for the thread's first frame, its start() waits without end.
+    """
+    _thread.start_new_thread(lambda: multiprocessing.parent_process().join() or os._exit(1), ())
 
 
 def _read(sample, transform):

@@ -108,6 +108,16 @@ def test_death_of_a_worker_while_others_are_started_is_told_alike(tmp_path, monk
     assert os.listdir(tmp_path / "original") == [] and not multiprocessing.active_children()
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc is Linux's")
+def test_a_worker_without_memory_for_its_watching_thread_does_not_wait_without_end():
+    code = "import generator, resource, threading\nthreading.stack_size(8 << 20)\n"
+    code += "pages = int(open('/proc/self/statm').read().split()[0])\n"
+    code += "resource.setrlimit(resource.RLIMIT_AS, ((pages << 12) + (8 << 20) + (12 << 10),) * 2)\n"  # its stack, no frame of it
+    code += "generator._end_with_parent()\nprint('at work', flush=True)"
+    command = [sys.executable, "-c", code]
+    assert "at work" in subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True, timeout=60).stdout
+
+
 @pytest.mark.full
 def test_2000_files_take_less_than_600_mb_in_any_process(tmp_path):
     names = [f"S{1 + i // 600:03}C001P0{1 + i // 60 % 10:02}R001A{1 + i % 60:03}" for i in range(2000)]
