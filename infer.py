@@ -156,7 +156,8 @@ def recognise(recognizer, options, failures):
     failed = None if options.stop_on_error else failures
     for samples, predictions in recognizer.predict_batches(source, options.label_file, options.window, options.stride, failed):
         if samples[0].label is not None:
-            right += show_batch(samples, predictions)
+            classes = recognizer.program.classes or action_names(1 + max(sample.label for sample in samples))
+            right += show_batch(samples, predictions, classes)
         for sample, prediction in zip(samples, predictions, strict=True):
             if sample.label is None:
                 show(prediction, last)

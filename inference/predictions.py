@@ -62,14 +62,17 @@ def show(prediction, last):
         print("{:7.1f} - {:7.1f} s  {}".format(*prediction.seconds, prediction.lines()[0]))
 
 
-def show_batch(samples, predictions):
-    """Print the line of a batch with labels, on a terminal a line for each sample; returns for each whether it was recognised."""
+def show_batch(samples, predictions, classes):
+    """Print the line of a batch with labels, on a terminal a line for each sample; returns for each whether it was recognised.
+
+    `classes`: names of the action classes.
+    """
     predicted, labels = np.array([p.labels[0] for p in predictions]), [sample.label for sample in samples]
     right = (predicted == labels).tolist()
     if sys.stdout.isatty():
         for sample, prediction, good in zip(samples, predictions, right, strict=True):
-            line = f"{sample.name:32} A{sample.label + 1:03d}  {'right' if good else 'wrong'}  {prediction.lines()[0]}"
-            print(line if good else paint(line, "red"))
+            line = f"{sample.name:32} {'right' if good else 'wrong'}  {prediction.lines()[0]}"
+            print(line if good else paint(f"{line}, is A{sample.label + 1:03d} {classes[sample.label]}", "red"))
         return right
     print(
         f"Batch action class Predict:  {np.array2string(predicted, max_line_width=sys.maxsize, threshold=sys.maxsize)} "

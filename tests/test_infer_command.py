@@ -15,6 +15,7 @@ import pytest
 
 import infer
 import initializer
+from dataset.actions import action_names
 from options.schema import load_config
 from tests.helpers.exported import NAMES, export, live_logits, probabilities, results, run
 from tests.helpers.places import GOLDEN, ROOT, environment
@@ -51,9 +52,11 @@ def test_on_a_terminal_labels_give_a_table_of_samples(exports, dataset, monkeypa
     _, lines, _ = run(capsys, *argv)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
     code, out, _ = run(capsys, *argv)
-    rows = re.findall(r"^(S001\S+) +A(\d{3})  (right|wrong)  A(\d{3}) .* \d\.\d{3}$", out, re.M)
-    assert code == 0 and len(rows) == 7 and all((true == said) == (word == "right") for _, true, word, said in rows)
-    right = sum(word == "right" for _, _, word, _ in rows)
+    rows = re.findall(r"^S001\S+(A\d{3})\.skeleton +(right|wrong)  (A\d{3}) .* \d\.\d{3}(?:, is (.*))?$", out, re.M)
+    named = [f"A{number:03d} {name}" for number, name in enumerate(action_names(7), start=1)]
+    assert code == 0 and [row[0] for row in rows] == [name[:4] for name in named]
+    assert all((word, truth) == (("right", "") if true == said else ("wrong", name)) for (true, word, said, truth), name in zip(rows, named, strict=True))
+    right = sum(word == "right" for _, word, _, _ in rows)
     assert f"{right} of 7 right, {right / 7:.2%}\n" in out and "Batch" in lines and "Batch" not in out
 
 
