@@ -28,7 +28,10 @@ def check_report(samples, names, figures=None):
     plotly_source()
     if figures:
         import_module("evaluation.figures")  # needs matplotlib
-        Path(figures).mkdir(parents=True, exist_ok=True)
+        try:
+            Path(figures).mkdir(parents=True, exist_ok=True)
+        except FileExistsError as error:
+            raise UserError(f"--save_figures {figures}: is a file; name a folder") from error
 
 
 def choose_samples(scores, count, names=()):

@@ -47,7 +47,7 @@ TYPES = {  # of settings that are neither switches, numbers, choices nor paths
     "kernel_size": Annotated[list[Count], Field(min_length=2, max_length=2)],
     "scale_args": Annotated[list[Annotated[float, Field(gt=0, le=4)]], Field(min_length=2, max_length=2)],
     "step_lr": list[Positive],
-    "names": list[Text],
+    "names": Annotated[list[Text], BeforeValidator(lambda names: [names] if isinstance(names, str) else names)],
 }
 
 
@@ -91,7 +91,7 @@ class WholeConfig(Section):
     def _one_job(self):
         jobs = [key for key in ("generate_data", "check", "evaluate", "extract", "visualize", "resume") if getattr(self, key)]
         if len(jobs) > 1:
-            raise ValueError(f"{' and '.join(jobs)}: one at a time")
+            raise ValueError(f"{' and --'.join(jobs)}: one at a time")
         if (self.evaluate or self.extract or self.visualize) and self.pretrained_path is None:
             raise ValueError(f"{jobs[0]}: needs a checkpoint; add -pp best or -pp FILE")
         if (self.report or self.save_figures) and not (self.evaluate or self.visualize):

@@ -133,7 +133,7 @@ def test_best_and_last_are_those_of_the_newest_run_also_of_one_with_a_blank_in_i
         chosen("last")
 
 
-@pytest.mark.parametrize("wrong, part", [(["--report_args.names=[nobody]"], "'nobody' is not among the 7 samples"), (["--save_figures={}/taken"], "taken")])
+@pytest.mark.parametrize("wrong, part", [(["--report_args.names=nobody"], "'nobody' is not among the 7 samples"), (["--save_figures={0}/taken"], "taken: is a file; name a folder")])
 def test_what_is_wrong_with_a_report_is_said_before_the_evaluation(trained, monkeypatch, capsys, wrong, part):
     folder, argv, _ = trained
     (folder / "taken").touch()

@@ -112,7 +112,7 @@ def test_numbers_without_a_point_are_numbers():
         ("2001", [("optimizer", "SGD")], ["optimizer", "SGD", "Momentum"]),
         ("2001", [("seed", "[1")], ["--seed", "YAML"]),
         ("2001", [("evaluate", True)], ["evaluate", "-pp"]),
-        ("2001", [("evaluate", True), ("extract", True), ("pretrained_path", "x")], ["evaluate and extract"]),
+        ("2001", [("evaluate", True), ("extract", True), ("pretrained_path", "x")], ["--evaluate and --extract: one at a time"]),
         ("2001", [("optimizer_args.Momentum.learning_rate", ".nan")], ["learning_rate", "finite"]),
     ],
 )
