@@ -105,16 +105,16 @@ def weight_arrays(state, path="checkpoint"):
     return {name: _array(value, name, path) for name, value in state["model"].items() if name != NAMES_TABLE}
 
 
-def _shorten(lines):
-    return "; ".join(lines[:10]) + (f"; and {len(lines) - 10} more" if len(lines) > 10 else "")
+def _shorten(lines, limit=10):
+    return "; ".join(lines[:limit]) + (f"; and {len(lines) - limit} more" if len(lines) > limit else "")
 
 
 def load_weights(model, state, path, skip=(), why=say_misfit):
     """Put a checkpoint's weights into `model`, all but names that start with one of `skip`; returns the names left out.
 
     Its `A`, the graph's adjacency, counts, however it is normalised, if it is of the same joint pairs. Raises UserError, model
-    unchanged: what `why` says of the shapes of a whole other network, then the first ten entries that are missing, unexpected,
-    of another shape or skeleton graph, or not finite.
+    unchanged: what `why` says of the shapes of a whole other network, then the first entries that are missing, unexpected, of
+    another shape or skeleton graph, or not finite: two where the network is another, else ten.
     """
     ours = model.state_dict(use_hook=False)  # the tensors themselves: O2's hook gives float32 copies
     theirs = weight_arrays(state, path)
@@ -135,7 +135,7 @@ def load_weights(model, state, path, skip=(), why=say_misfit):
     if wrong:
         shapes = [{name: tuple(value.shape) for name, value in state.items()} for state in (theirs, ours)]
         sentence = f"{why(*shapes)}; " if shapes[0] != shapes[1] else ""
-        counted = f"{len(wrong)} entries differ: {_shorten(wrong)}"
+        counted = f"{len(wrong)} entries differ: {_shorten(wrong, 2 if sentence.strip('; ') else 10)}"
         raise UserError(f"{path}: does not fit this configuration's network, {sentence.removeprefix('; ')}{counted}")
     for name, tensor in wanted.items():
         tensor.set_value(theirs[name].astype(str(tensor.dtype).rsplit(".", 1)[-1]))
