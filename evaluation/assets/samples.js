@@ -72,7 +72,7 @@ function startSamples(data) {
   function chooseMap(number) {
     map = sample.maps[number] || null;
     document.querySelector(".legend").hidden = !map;
-    $("joint").textContent = "Point at a joint, or at its row over time, to read its value.";
+    $("joint").textContent = "Point at a joint or at its row over time, or tap it, to read its value.";
     if (map) {
       $("low").textContent = plain(map.low);
       $("high").textContent = plain(map.high);
