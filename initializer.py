@@ -235,7 +235,8 @@ def start_job(config, tuned, *, train, folder=None):
         paddle.distributed.init_parallel_env()
     log.debug(f"Versions: {versions()}")
     world = get_world_size()
-    log.info(f"Device: {device}{f', {world} processes' if world > 1 else ''}")
+    say = log.info if on_gpu() or world > 1 else log.debug  # the CPU was asked for, or there is no GPU, which was said
+    say(f"Device: {device}{f', {world} processes' if world > 1 else ''}")
     log.debug(f"Set for speed: {tuned}")
     log.info(f"Saving folder path: {folder}")
     log.debug(f"Saving model name: {runs_folder(config).name}")

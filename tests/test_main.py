@@ -159,7 +159,7 @@ def test_colours_and_bars_are_for_terminals_alone(trained):
             break
     assert process.wait() == 0
     before, after = re.split(r"(?=\repoch 1/3)", seen.decode(), maxsplit=1)
-    assert before.count("\n") == 4 and "Successful!" not in seen.decode() and "[ 20" not in seen.decode()
+    assert before.count("\n") == 3 and "Successful!" not in seen.decode() and "[ 20" not in seen.decode()
     assert "Epoch 1 of 3: top-1 " in after and "(the best so far)" in after and re.search(r"best top-1 +\d+\.\d\d% \(top-5", after)
     (log,) = (folder / "watched").glob("*/*/log.txt")
     assert len(PUBLISHED_LINES) == len([line for line in PUBLISHED_LINES if re.search(line, log.read_text(), re.M)]) + 1  # that of bars
