@@ -227,7 +227,7 @@ def test_arrays_of_pose_estimators(name, wanted):
 
 @pytest.mark.parametrize(
     "data, words", [
-        (b"\0\0\0\x20ftypisom", "an MP4 video"), (b"RIFF\0\0\0\0AVI ", "an AVI video"), (b"\x1aE\xdf\xa3", "Matroska"),
+        (b"\0\0\0\x20ftypisom", "an MP4 video; tools/video.py makes a recording of it"), (b"RIFF\0\0\0\0AVI ", "an AVI video"), (b"\x1aE\xdf\xa3", "Matroska"),
         (b"\x89HDF\r\n\x1a\n", "an HDF5 file"), (b"PK\x03\x04", "a zip archive"), (b"\x1f\x8b\x08", "gzip"),
         (b"MATLAB 5.0 MAT-file", "a MATLAB file"), (b"version https://git-lfs.github.com/spec/v1", "git lfs pull"),
         (b"<!DOCTYPE html>", "an HTML"), (b"\x80\x04K\x01.", "a pickle; name it .pkl"), (b"hello", "no recording of a form"),
