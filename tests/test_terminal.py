@@ -20,7 +20,7 @@ def test_colours_only_on_a_terminal_that_wants_them(monkeypatch, terminal, varia
 
 def test_the_home_folder_is_put_for_a_tilde_in_any_form_of_an_option(monkeypatch):
     monkeypatch.setenv("HOME", "/home/somebody")
-    parser = Parser()
+    parser = Parser("any.py")
     parser.add_argument("--work_dir")
     parser.add_argument("files", nargs="*")
     found, rest = parser.parse_known_args(["--work_dir=~/runs", "~/a=~b", "~", "a~b", "--data.root=~/x", "--seed=1"])

@@ -11,8 +11,8 @@ from .errors import UserError
 class Parser(argparse.ArgumentParser):
     """A command line that takes no abbreviations, keeps its description's lines, and whose mistakes are one line each."""
 
-    def __init__(self, **options):
-        super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **options)
+    def __init__(self, prog, **options):
+        super().__init__(prog=f"python {prog}", allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **options)
 
     def parse_known_args(self, args=None, namespace=None):
         """As ever, `~` in paths expanded, which a shell does not do in `--work_dir=~/runs`."""
@@ -20,7 +20,7 @@ class Parser(argparse.ArgumentParser):
         return super().parse_known_args([(word[1] or "") + os.path.expanduser(word[2]) for word in words], namespace)
 
     def error(self, message):
-        raise UserError(f"{message}; see python {self.prog} --help")
+        raise UserError(f"{message}; see {self.prog} --help")
 
 
 def boolean(text):
