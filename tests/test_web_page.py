@@ -15,6 +15,7 @@ from options.schema import load_config
 from reader.ntu_reader import SkeletonError, read_skeleton
 from reader.recordings import read_samples
 from tests.helpers.exported import SETTINGS, export, wide_network
+from tests.helpers.landmarks import performance
 from tests.helpers.pages import HOSTILE, runtime_or_skip, until
 from tests.helpers.places import GOLDEN
 from tests.helpers.programs import export as export_small
@@ -200,6 +201,17 @@ def test_what_is_no_recording_is_one_sentence(started, exported, tmp_path):
     give(page, huge, other)
     said = page.locator("[data-refused]").all_inner_texts()
     assert "is 954 MB large; at most 256 MB are read" in said[0] and "is neither a .skeleton nor a .npy file" in said[1]
+
+
+@pytest.mark.full
+def test_coordinates_in_millimetres_are_noted_beside_the_answer(started, exported, tmp_path):
+    for name, factor in ("metres", 1), ("millimetres", 1000):
+        np.save(tmp_path / f"{name}.npy", np.float32(performance(23) * factor).transpose(2, 0, 1)[..., None])
+    page = started(exported.path)
+    give(page, tmp_path / "metres.npy", tmp_path / "millimetres.npy")
+    for name in "metres", "millimetres":
+        page.locator(f'[data-recording="{name}.npy"]').click()
+        assert page.locator("#note").inner_text().startswith("Larger than any person: looks like millimetres") == (name == "millimetres")
 
 
 @pytest.mark.full

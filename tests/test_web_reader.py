@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 import yaml
 
+from dataset.graph import NTU
 from export.web import KINDS
 from reader.ntu_reader import TRACKED_BODIES, SkeletonError, layout, read_skeleton, select_bodies
+from reader.plausibility import implausible
 from reader.recordings import _cut
 from reader.transformer import view_normalise
+from tests.helpers.landmarks import performance
 from tests.helpers.places import ROOT
 from tests.helpers.skeleton_corpus import body_lines, malformed, skeleton_bytes, to_bytes, well_formed
 
@@ -132,6 +135,16 @@ def test_arrays_of_another_kind_are_refused(tmp_path, change):
     (tmp_path / "x.npy").write_bytes({"cut": data[:-4], "no array": b"hello"}.get(change, data))
     driver = 'try { readArray(new Uint8Array(require("fs").readFileSync("x.npy"))); console.log("null"); } catch (error) { console.log(JSON.stringify(error.key)); }'
     assert node(tmp_path, driver) == "npy"
+
+
+@pytest.mark.parametrize("factor", [0.05, 1, 100, 1000])
+def test_a_unit_that_is_not_metres_is_told_by_pythons_rule(tmp_path, factor):
+    x = np.float32(performance(23) * factor).transpose(2, 0, 1)[..., None]  # C T V M
+    np.save(tmp_path / "x.npy", x)
+    driver = 'const unit = wrongUnit(readArray(new Uint8Array(require("fs").readFileSync("x.npy")))[0]); console.log(JSON.stringify(unit && say(unit)));'
+    notes = implausible(x, NTU)
+    assert len(notes) == (factor != 1)
+    assert (node(tmp_path, driver) or ".").lower() == f"{''.join(notes)}."
 
 
 def test_each_sentence_stands_in_both_languages_once(tmp_path):

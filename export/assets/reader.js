@@ -108,6 +108,20 @@ function selectBodies({ M, T, V, C, data }, count = NUM_BODIES) {
   return { M: order.length, T, V, C, data: chosen, slots: order };
 }
 
+const LOOKED_AT = 8, SMALLEST_BODY = 0.15, LARGEST_BODY = 4; // frames; metres from the joint farthest from another to that one
+
+/** What the bodies' size says against metres, as reader/plausibility.py: "tiny", "centimetres", "millimetres"; null where a body is a person's size, or none is there. */
+function wrongUnit({ M, T, V, C, data }) {
+  const size = V * C, place = (m, t, v) => data.subarray((m * T + t) * size + v * C, (m * T + t) * size + (v + 1) * C);
+  const units = range(M).map(m => {
+    const seen = range(T).filter(t => data.subarray((m * T + t) * size, (m * T + t + 1) * size).some(x => x)), ts = range(seen.length ? LOOKED_AT : 0).map(i => seen[Math.floor(i * (seen.length - 1) / (LOOKED_AT - 1))]);
+    const median = values => { const [low, high] = values.sort((a, b) => a - b).slice(LOOKED_AT / 2 - 1); return (low + high) / 2; };
+    const extent = ts.length ? Math.max(...range(V * V).map(i => median(ts.map(t => { const a = place(m, t, i % V), b = place(m, t, Math.floor(i / V)); return Math.hypot(...a.map((x, c) => x - b[c])); })))) : null;
+    return extent === null ? null : extent <= SMALLEST_BODY ? "tiny" : extent < LARGEST_BODY ? "" : extent < 100 * LARGEST_BODY ? "centimetres" : "millimetres";
+  }).filter(unit => unit !== null);
+  return units.length && units[0] && units.every(unit => unit === units[0]) ? units[0] : null;
+}
+
 /** The recording up to the last frame in which anybody is seen. */
 function trim({ M, T, V, C, data, ...more }) {
   const size = V * C, seen = t => range(M).some(m => data.subarray((m * T + t) * size, (m * T + t + 1) * size).some(x => x));

@@ -118,7 +118,7 @@ function drawTimeLine(T, windows) {
 let told = null; // recording, window and body of the answer that is shown
 function moved(t) {
   if (current === null) return;
-  const { name, windows, shown: { T } } = recordings[current], where = say("frame", t + 1, T), who = $("who").value, nearest = windows.reduce((a, b) => Math.abs(a.start + a.end - 2 * t) <= Math.abs(b.start + b.end - 2 * t) ? a : b);
+  const { name, windows, shown: { T, unit } } = recordings[current], where = say("frame", t + 1, T), who = $("who").value, nearest = windows.reduce((a, b) => Math.abs(a.start + a.end - 2 * t) <= Math.abs(b.start + b.end - 2 * t) ? a : b);
   $("stage").dataset.frame = t;
   $("stage").setAttribute("aria-label", say("stage", name, where));
   $("frame").textContent = where;
@@ -131,7 +131,7 @@ function moved(t) {
   $("named").textContent = about.classes[five[0]];
   $("part").textContent = windows.length > 1 ? say("part", seconds(nearest.start), seconds(nearest.end)) : say("whole");
   $("top").replaceChildren(...five.map((k, i) => guess(action(about, k), p[k], i ? "guess" : "guess true")));
-  $("note").textContent = `${windows.length > 1 ? `${say("window", most, seconds(about.window), seconds(about.stride))} ` : ""}${say("certain", about.classes.length)}`;
+  $("note").textContent = `${unit ? `${say(unit)} ` : ""}${windows.length > 1 ? `${say("window", most, seconds(about.window), seconds(about.stride))} ` : ""}${say("certain", about.classes.length)}`;
 }
 
 // ---------------------------------------------------------------- language, theme, start

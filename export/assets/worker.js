@@ -40,6 +40,7 @@ async function recognise({ id, name, file, recording }) {
       if (V !== about.V || C !== about.C) throw new Refusal("misfit", [V, C, about.V, about.C]);
       if (!found.data.every(Number.isFinite)) throw new Refusal("finite");
       const shown = { ...(raw || M > about.bodies ? selectBodies(found, about.bodies) : found), raw };
+      shown.unit = about.sample && wrongUnit(shown); // of the sensor's joints, which people's size is known in
       for (const [place, [start, end]] of spans.entries()) {
         if (place) postMessage({ id, number, progress: [place, spans.length] }); // what the page draws takes time from a single core
         const window = await answer(found, start, end, raw);
