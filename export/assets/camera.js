@@ -64,16 +64,18 @@ async function watch(video) {
     if (ready || windows || refused) busy = false;
   };
   own.postMessage(network());
-  for (;;) {
-    await pose.send({ image: video });
-    if (failed || !camera.active) break;
+  for (const seen = element("canvas"); ;) { // a moment of the video, which goes on while the model looks
     const now = performance.now() / 1000, size = [video.videoWidth, video.videoHeight];
+    [seen.width, seen.height] = size;
+    seen.getContext("2d").drawImage(video, 0, 0);
+    await pose.send({ image: seen });
+    if (failed || !camera.active) break;
     const joints = landmarks && inCameraSpace(landmarks.world, landmarks.image, size, POINTS);
     if (joints) { times.push(now); rows.push(joints.flatMap(joint => joint.slice(0, 3))); }
     const old = times.findIndex(time => time > now - span);
     times = old < 0 ? [] : times.slice(old);
     rows = old < 0 ? [] : rows.slice(old);
-    draw(video, size, joints);
+    draw(seen, size, joints);
     $("filmed").textContent = rows.length ? "" : say("looking");
     if (!rows.length) { $("guesses").replaceChildren(); delete $("camera").dataset.answer; }
     if (!busy && rows.length > 1 && now - asked > AGAIN) {
@@ -94,12 +96,12 @@ function recordingOf(times, rows, now) {
 }
 
 /** The picture as in a mirror, with the bones. */
-function draw(video, [width, height], joints) {
+function draw(picture, [width, height], joints) {
   const canvas = $("mirror"), context = canvas.getContext("2d"), focal = FOCAL * Math.max(width, height);
   Object.assign(canvas, { width, height });
   $("filming").hidden = false;
   context.setTransform(-1, 0, 0, 1, width, 0);
-  context.drawImage(video, 0, 0);
+  context.drawImage(picture, 0, 0);
   if (!joints) return;
   const at = joints.map(([x, y, z]) => [width / 2 - focal * x / z, height / 2 - focal * y / z]);
   context.beginPath();
