@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from dataset.graph import NTU
+from infer import Recognizer
+from main import main
 from reader.ntu_reader import read_skeleton
 from reader.plausibility import implausible
 from reader.recordings import read_samples
-from tests.helpers.places import ROOT, environment
+from tests.helpers.places import PUBLISHED, ROOT, environment
 
 VIDEO_PYTHON = ROOT / ".venv-video" / "bin" / "python"
 LEFT_SHOULDER, RIGHT_SHOULDER, HEAD, HIPS = 4, 8, 3, 0
@@ -99,6 +101,20 @@ def test_a_clip_becomes_a_recording_that_other_commands_take(clips):
     assert implausible(sample.coordinates, NTU) == []
     seen = subprocess.run([VIDEO_PYTHON, "-c", COUNT, "out.mp4"], cwd=clips, check=True, capture_output=True, text=True).stdout
     assert seen.split() == [str(FRAMES), "720", "720"]
+
+
+@pytest.mark.full
+def test_a_drawn_person_who_waves_is_named_so(clips):
+    """From the film to the answer: by MediaPipe, tools/video.py, and the published weights, where they are."""
+    if not PUBLISHED.is_file():
+        pytest.skip("no ../shared/pretrained/xsub.pdparams")
+    words = [VIDEO_PYTHON, ROOT / "tests" / "helpers" / "films.py", "film"]
+    subprocess.run(words, cwd=clips, env=environment(), check=True, capture_output=True)
+    converted(clips, "film.avi")
+    options = ["--export_to", "onnx", "--save_inference_dir", str(clips)]
+    assert main(["-c", "2001", "-ex", "-pp", str(PUBLISHED), *options]) == 0
+    (prediction,) = Recognizer(clips / "xsub.onnx").predict(clips / "film.avi.skeleton")
+    assert prediction.classes[0] == "hand waving" and prediction.probabilities[0] > 0.5
 
 
 @pytest.mark.full

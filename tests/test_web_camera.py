@@ -14,14 +14,12 @@ from tests.helpers.pages import CHROMIUM, FLAGS, runtime_or_skip, until
 from tests.helpers.programs import export as export_small
 from tests.helpers.programs import record
 from tests.helpers.small import small
-from tests.helpers.web import page_and_infer
+from tests.helpers.web import PRETENDED, WEBGL, page_and_infer
 from utils.errors import UserError
 
 pytest.importorskip("onnx")
 pytestmark = pytest.mark.full
 MOST = 64
-WEBGL = ["--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]  # which MediaPipe asks for, without a GPU
-PRETENDED = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream", "--use-file-for-fake-video-capture={}"]
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +56,9 @@ def filmed(folder, page):
         asked, wrong = [], []
 
         def open_page(*flags):
-            browser = started.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS.replace("--disable-gpu", "").split(), *flags])
+            browser = started.chromium.launch(
+                executable_path=CHROMIUM, args=[*FLAGS.replace("--disable-gpu", "").split(), *flags]
+            )
             shown = browser.new_context(offline=True).new_page()
             shown.on("request", lambda request: asked.append(request.url))
             shown.on("pageerror", lambda error: wrong.append(str(error)))
@@ -81,7 +81,9 @@ def test_who_is_before_the_camera_is_drawn_and_given_an_action(folder, page, fil
     assert re.fullmatch(r"A0[0-6]\d", shown.locator("#camera").get_attribute("data-answer"))
     assert first.inner_text().startswith(shown.locator("#camera").get_attribute("data-answer"))
     assert shown.locator("#guesses .guess").count() == 5 and shown.locator("#mirror").is_visible()
-    shoulders = shown.evaluate("landmarks && inCameraSpace(landmarks.world, landmarks.image, [640, 480], POINTS).filter((_, v) => v === 4 || v === 8)")
+    shoulders = shown.evaluate(
+        "landmarks && inCameraSpace(landmarks.world, landmarks.image, [640, 480], POINTS).filter((_, v) => v === 4 || v === 8)"
+    )
     assert shoulders[1][0] - shoulders[0][0] > 0.15 and shoulders[0][2] > 0.3  # metres: left and right, as the sensor has them
     shown.click("#film")
     until(shown, lambda: shown.locator("#filming").is_hidden())

@@ -1,4 +1,7 @@
-"""Pages of ONNX files, and the picture of docs/anywhere.md: python -m tests.helpers.web workdir/xsub.html"""
+"""Pages of ONNX files, and pictures of docs/anywhere.md: python -m tests.helpers.web workdir/xsub.html
+
+For a page with a camera and a film of films.py, which it is shown: python -m tests.helpers.web workdir/xsub.html film.mjpeg
+"""
 
 import json
 import shutil
@@ -12,6 +15,8 @@ from tests.helpers.pages import CHROMIUM, FLAGS
 from tests.helpers.places import ROOT
 
 FRAME = 38  # of the sample, in which hands are shaken
+PRETENDED = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream", "--use-file-for-fake-video-capture={}"]
+WEBGL = ["--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]  # which MediaPipe asks for, without a GPU
 
 
 def page_and_infer(file, camera=False):
@@ -50,5 +55,29 @@ def take_picture(page, picture):
     Image.open(picture).convert("RGB").quantize(48).save(picture, optimize=True)
 
 
+def take_camera_picture(page, film, picture):
+    """The camera of a page as it names what the person of a film does."""
+    from PIL import Image
+    from playwright.sync_api import sync_playwright
+
+    flags = [*FLAGS.replace("--disable-gpu", "").split(), *WEBGL, *(flag.format(Path(film).resolve()) for flag in PRETENDED)]
+    with sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=flags)
+        shown = browser.new_page(viewport={"width": 1000, "height": 1200})
+        shown.goto(page.resolve().as_uri())
+        shown.wait_for_selector("body[data-ready]")
+        shown.click("#film")
+        shown.wait_for_selector("#camera[data-answer]", timeout=60000)
+        shown.wait_for_timeout(5000)  # as long as what is looked at
+        shown.mouse.move(0, 0)
+        shown.locator("#camera").screenshot(path=picture.with_suffix(".png"))
+        browser.close()
+    Image.open(picture.with_suffix(".png")).save(picture, quality=80)
+    picture.with_suffix(".png").unlink()
+
+
 if __name__ == "__main__":
-    take_picture(Path(sys.argv[1]), ROOT / "docs" / "anywhere.png")
+    page, docs = Path(sys.argv[1]), ROOT / "docs"
+    take_camera_picture(page, sys.argv[2], docs / "anywhere_camera.webp") if sys.argv[2:] else take_picture(
+        page, docs / "anywhere.png"
+    )
