@@ -204,6 +204,14 @@ def test_kinetics_has_the_joints_of_openpose():
     np.testing.assert_allclose(x[0, 0, :, 0], np.array(person["pose"][::2]) * (np.array(person["score"]) != 0), rtol=1e-6)
 
 
+def test_frames_of_kinetics_are_where_their_numbers_say(tmp_path):
+    rows = [{"frame_index": t, "skeleton": [{"pose": [t / 10] * 36, "score": [0.5] * 18}]} for t in (4, 1, 2)]  # 3 is missing
+    x = one(written(tmp_path, {"data": rows, "label": "x"}), Wanted("openpose18", 18, 2, 1))
+    np.testing.assert_allclose(x[0, :, 0, 0], [0.1, 0.2, 0, 0.4], rtol=1e-6)
+    with pytest.raises(UserError, match=f"{10**15 + 1} frames"):
+        one(written(tmp_path, {"data": [*rows, {**rows[0], "frame_index": 10**15 + 1}]}), Wanted("openpose18", 18, 2, 1))
+
+
 @shared
 @pytest.mark.parametrize("name", ["nan_color", "inf_color", "ind_color", "nan_orientation", "six_bodies"])
 def test_what_nobody_uses_may_be_damaged_and_six_bodies_may_be_seen(name):

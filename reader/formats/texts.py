@@ -34,19 +34,21 @@ _AZURE_TO_NTU = [0, 1, 3, 26, 5, 6, 7, 8, 12, 13, 14, 15, 18, 19, 20, 21, 22, 23
 
 def read_json(path, wanted):
     """The Recording of a JSON file, or of an OpenPose folder, which has a file a frame."""
-    frames, layouts, times = [], {}, []
+    frames, layouts, times = {}, {}, []
     for file in openpose_files(path) or [path]:
         with usable(file):
             content = json.loads(read_bytes(file, LARGEST))
             if isinstance(content, list):  # one's own
-                frames += [list(enumerate(frame)) for frame in content]
+                frames.update(enumerate((list(enumerate(frame)) for frame in content), len(frames)))
                 continue
             rows = [content] if "people" in content else content.get("frames") or content.get("data") or list(content.values())
             key = next(filter(rows[0].__contains__, _FORMS), None)
             if key is None:
                 raise ValueError("JSON of no form that is read here")
             time, ticks, *form = _FORMS[key]
-            frames += [list(_bodies(row[key], *form)) for row in rows]
+            first = min(row.get("frame_index", 0) for row in rows)
+            for row in rows:
+                frames[row["frame_index"] - first if "frame_index" in row else len(frames)] = list(_bodies(row[key], *form))
             times, layouts = [row[time] / ticks for row in rows if time in row], _LAYOUTS
     x = _stack(frames)
     layout = layouts.get(x.shape[2])
@@ -77,9 +79,9 @@ def _bodies(people, joints, identity, numbers):
 
 
 def _stack(frames):
-    """(C, T, V, M) of frames [(identity, points (V, C))]: a body keeps its place until a new one comes while it is not seen."""
-    places, found = [], {}
-    for number, frame in enumerate(frames):
+    """(C, T, V, M) of {frame: [(identity, points (V, C))]}: a body keeps its place until a new one comes while it is not seen."""
+    T, places, found = 1 + max(frames, default=-1), [], {}
+    for number, frame in sorted(frames.items()):
         seen = [identity for identity, _ in frame]
         for identity, points in frame:
             if identity not in places:
@@ -87,9 +89,9 @@ def _stack(frames):
                 places[free : free + 1] = [identity]
             found[number, places.index(identity)] = points
     points = np.stack(list(found.values()) or [()])
-    if points.ndim != 3 or len(frames) * len(places) * points[0].size > MOST_VALUES:
-        raise ValueError(f"{len(frames)} frames, {len(places)} bodies {points.shape[1:]}; needed are numbers, (V, C) a body")
-    x = np.zeros((len(frames), len(places), *points.shape[1:]), "float32")
+    if points.ndim != 3 or T * len(places) * points[0].size > MOST_VALUES:
+        raise ValueError(f"{T} frames, {len(places)} bodies {points.shape[1:]}; needed are numbers, (V, C) a body")
+    x = np.zeros((T, len(places), *points.shape[1:]), "float32")
     x[tuple(np.transpose(list(found)))] = points
     return x.transpose(3, 0, 2, 1)
 
