@@ -12,8 +12,10 @@ from evaluation.scores import Scores, softmax
 from generator import generate
 from main import main
 from options.schema import load_config
+from reader.ntu_reader import read_skeleton
 from reader.splits import SPLITS
 from tests.helpers.own_data import write_source
+from tests.helpers.people import people
 from tests.helpers.places import ROOT
 from tools import import_data
 from utils.command import run_command
@@ -258,6 +260,28 @@ def test_a_folder_of_txt2npy_s_dicts_is_imported(generated, tmp_path):
     import_data.import_data(source, ntu("2001", tmp_path), progress=False)
     found, labels = both(tmp_path)[0]
     assert labels[0] == [name] and labels[2] == [38] and found.shape == (1, *data.shape[1:])
+
+
+@shared
+def test_of_six_bodies_the_two_that_move_most_are_imported(tmp_path):
+    for name in (TRAIN, EVAL):
+        (tmp_path / "raw").mkdir(exist_ok=True)
+        shutil.copy(CASES / "six_bodies.skeleton", tmp_path / "raw" / f"{name}.skeleton")
+    report = import_data.import_data(tmp_path / "raw", ntu("2001", tmp_path), progress=False)
+    assert "1 with more than 2 bodies" in report[0]
+    six = read_skeleton(CASES / "six_bodies.skeleton", None, 6)
+    moving = six[np.argsort([-body[body.any(axis=(1, 2))].std(axis=(0, 1)).sum() for body in six])]
+    data, (_, _, (length,)) = both(tmp_path)[0]
+    assert len(six) == 6
+    np.testing.assert_array_equal(data[0, :, :length], moving[:2, :length].transpose(3, 1, 2, 0))
+
+
+@pytest.mark.parametrize("unit, note", [(1, None), (1000, "looks like millimetres"), (100, "looks like centimetres")])
+def test_an_import_says_what_can_not_be_people_in_metres(tmp_path, unit, note):
+    person = people()[..., :1].transpose(3, 1, 2, 0) * unit
+    items = [annotation(name) | {"keypoint": person.astype("float16")} for name in (TRAIN, EVAL)]
+    report = import_data.import_data(pickled(tmp_path / "a.pkl", items), ntu("2001", tmp_path), progress=False)
+    assert (f"1 larger than any person: {note}" in report[0]) if note else "person" not in "".join(report)
 
 
 def test_files_of_another_kind_are_told_from_their_first_bytes(tmp_path):
