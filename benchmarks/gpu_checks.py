@@ -21,8 +21,11 @@ from export.record import preprocessing  # noqa: E402
 from inference.engines import open_engine  # noqa: E402
 from options.schema import load_config  # noqa: E402
 from training import checkpoint, collectives  # noqa: E402
+from training.device import choose_device, gpu_count, to_device  # noqa: E402
 from training.precision import mixed_precision  # noqa: E402
+from training.progress import Sums  # noqa: E402
 from training.runners import Runner  # noqa: E402
+from training.step_figures import send_figures  # noqa: E402
 
 PRECISIONS = [(None, "float16"), ("O1", "float16"), ("O1", "bfloat16"), ("O2", "float16"), ("O2", "bfloat16")]
 
@@ -45,24 +48,31 @@ class Trained:
         self.labels = np.arange(options.batch) % 60
 
     def step(self):
+        """One training step; returns the function that waits for its mean loss, over all processes."""
         self.model.train()
         with paddle.amp.auto_cast(**self.amp):
             logits = self.run(self.x).astype("float32")
-        loss = F.cross_entropy(logits, paddle.to_tensor(self.labels))
+        labels = to_device(self.labels)
+        loss = F.cross_entropy(logits, labels)
         self.run.backward(self.scaler.scale(loss))
+        read = send_figures(loss, logits, labels)
         collectives.average_gradients(self.model.parameters())
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.clear_grad(set_to_zero=False)
-        return loss.item()
+        return lambda: Sums(*read()).means()["loss"]
 
     def figures(self):
         memory = None if self.options.cpu else paddle.device.cuda
         if memory:
             memory.reset_max_memory_allocated()
-        first, _ = self.step(), self.step()
-        start = time.perf_counter()
-        last = [self.step() for _ in range(self.options.steps)][-1]
+        first = self.step()()
+        self.step()()
+        start, read = time.perf_counter(), self.step()
+        for _ in range(self.options.steps - 1):
+            before, read = read, self.step()
+            before()  # a step late, as in training
+        last = read()
         rate = self.options.batch * self.options.steps / (time.perf_counter() - start)
         peak = f"{memory.max_memory_allocated() / 1e9:.2f} GB, " if memory else ""
         return f"{rate:.1f} samples/s, {peak}loss {first:.3f} to {last:.3f}"
@@ -76,7 +86,7 @@ class Trained:
             checkpoint.load_weights(again.model, state, path)
             checkpoint.load_optimizer(again.optimizer, again.model, state, path)
         again.scaler.load_state_dict(self.scaler.state_dict())
-        return abs(again.step() / self.step() - 1)
+        return abs(again.step()() / self.step()() - 1)
 
     def logits(self, x, device):
         before = paddle.get_device()
@@ -103,11 +113,12 @@ def checks(options):
         trained = Trained(options)
         yield "published logits", off(trained.logits(feeder["features"], gpu), model["logits"])
         trained.x, trained.labels = feeder["features"], steps["labels"]
-        yield "published losses of three steps", off(np.array([trained.step() for _ in range(3)]), steps["loss"][:3])
+        yield "published losses of three steps", off(np.array([trained.step()() for _ in range(3)]), steps["loss"][:3])
     for level, dtype in PRECISIONS[: 2 if options.cpu else None]:
         try:
             trained = Trained(options, level, dtype)
-            found = f"{trained.figures()}; resumed within {trained.resumed(Trained(options, level, dtype)):.1e}"
+            said = "in float32: " if level and not trained.amp["enable"] else ""
+            found = f"{said}{trained.figures()}; resumed within {trained.resumed(Trained(options, level, dtype)):.1e}"
         except Exception as error:  # a row of the table too
             found = f"failed: {' '.join(str(error).split())[-200:]}"
         yield f"--amp {level} {dtype}" if level else "float32", found
@@ -119,7 +130,7 @@ def checks(options):
         record = {"preprocessing": preprocessing(num_frame=options.frames).model_dump(), "classes": []}
         made = {"data_shape": (3, 6, options.frames, 25, 2), "record": record, "open_engine": open_engine, "device": gpu[:3]}
         yield "export", "<br>".join(export_program(Trained(options).model, Path(folder) / "p", **made)[1:])
-    if options.cpu or paddle.device.cuda.device_count() > 1:
+    if options.cpu or gpu_count() > 1:
         job = [sys.executable, "-m", "paddle.distributed.launch", "--nproc_per_node", "2", "--log_dir", tempfile.mkdtemp()]
         job += [__file__, "--pair", *(["--cpu"] if options.cpu else [])]
         root = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
@@ -136,12 +147,16 @@ def main():
     options = parser.parse_args()
     options.frames, options.batch, options.steps = (16, 2, 2) if options.cpu else (288, 16, 20)
     if options.pair:
+        choose_device([] if options.cpu else [0])
         paddle.distributed.init_parallel_env()
         print(Trained(options).figures())
         return
+    if not options.cpu and gpu_count() == 0:
+        parser.error("Paddle finds no GPU here; CPU=1 tries the checks themselves (--cpu)")
     paddle.set_device("cpu" if options.cpu else "gpu")
     name = "CPU" if options.cpu else paddle.device.cuda.get_device_name()
-    print(f"{name}, {versions()}\n\n| check | result |\n| --- | --- |", flush=True)
+    print(f"{name}, {versions()}; configuration 2001, {options.frames} frames, batches of {options.batch}\n")
+    print("| check | result |\n| --- | --- |", flush=True)
     for check, result in checks(options):
         print(f"| {check} | {result} |", flush=True)
 

@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 
+from benchmarks import gpu_checks
 from benchmarks.plain import features, reader
 from benchmarks.scaling import SWEEPS, plot
 from benchmarks.timing import Report, in_turn, started
@@ -96,11 +97,23 @@ def test_every_colour_of_the_scaling_plot_has_one_for_dark_pages(tmp_path):
     assert len(colours) > 6 and all(f'[style*="{colour}"]' in rules for colour in colours), colours
 
 
+def test_the_checks_of_a_gpu_say_in_one_line_that_there_is_none(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["gpu_checks.py"])
+    monkeypatch.setattr(gpu_checks, "gpu_count", lambda: 0)
+    with pytest.raises(SystemExit, match="2"):
+        gpu_checks.main()
+    assert "error: Paddle finds no GPU here; CPU=1" in capsys.readouterr().err
+
+
 @pytest.mark.full
 def test_the_checks_of_a_gpu_run_on_a_cpu_and_print_a_table():
     command = [sys.executable, "-m", "benchmarks.gpu_checks", "--cpu"]
     done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=500, check=False)
     rows = dict(line.strip("| ").split(" | ") for line in done.stdout.splitlines() if line.startswith("| "))
     assert done.returncode == 0, done.stderr
-    assert {"float32", "--amp O1 float16", "float32 --to_static"} <= rows.keys() and "native: verified" in rows["export"]
+    assert (
+        rows["--amp O1 float16"].startswith("in float32: ")
+        and "loss" in rows["float32 --to_static"]
+        and "native: verified" in rows["export"]
+    )
     assert "resumed within 0.0e+00" in rows["float32"] and "samples/s" in rows["each of two processes"]
