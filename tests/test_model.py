@@ -162,7 +162,12 @@ def test_two_forward_passes_before_one_backward_work(small_network):
     (model(x)[0].sum() + model(x)[0].sum()).backward()
 
 
-def test_st_joint_attention_is_the_outer_product_of_frames_and_joints():
+@pytest.mark.parametrize("gpu", [False, True], ids=["means by products", "by reductions"])
+def test_st_joint_attention_is_the_outer_product_of_frames_and_joints(monkeypatch, gpu):
+    if gpu:  # whose 16 bits would round 1 / V
+        for module in ("attentions", "frames"):
+            monkeypatch.setattr(f"model.{module}.on_cpu", lambda: False)
+            monkeypatch.setattr(f"model.{module}.average", None)
     paddle.seed(0)
     layer = SpatioTemporalJointAttention(8, 2, num_joints=5, frames=Frames(), stride=1)
     layer.eval()
