@@ -16,7 +16,7 @@ from training.precision import SIXTEEN_BITS, mixed_precision
 from utils.errors import UserError
 
 SMALL = [("model_args.block_args", "[[48, 1, 0], [64, 2, 1]]"), ("model_args.fusion_stage", 1), ("dataset_args.ntu.inputs", "J")]
-FLOAT32 = ("conv2d", "depthwise_conv2d", "concat", "matmul", "multiply", "swish")
+HALF = ("conv2d", "depthwise_conv2d", "concat", "matmul", "multiply", "swish", "cast")
 
 
 def pretend(patch, major=9):
@@ -41,14 +41,14 @@ def test_what_is_kept_for_backward_takes_half_the_memory(monkeypatch, name, whol
     assert trace(monkeypatch, None, name=name)[0] == pytest.approx(whole, rel=0.01)
     kept, types = trace(monkeypatch, arguments(monkeypatch, "O1"), name=name)
     assert kept == pytest.approx(half, rel=0.01)
-    assert not any(types[kind]["float32"] for kind in FLOAT32)
+    assert not any(types[kind]["float32"] for kind in HALF)
 
 
 @pytest.mark.parametrize("level, dtype", [("O1", "float16"), ("O2", "bfloat16")])  # the lists are the same: see below
 def test_only_what_takes_the_features_themselves_is_in_float32(monkeypatch, level, dtype):
     kept, types = trace(monkeypatch, arguments(monkeypatch, level, dtype), *SMALL, half=level == "O2")
     assert kept == pytest.approx(0.989e9, rel=0.01)  # kept for backward; 1.953e9 in float32
-    assert not any(types[kind]["float32"] for kind in FLOAT32) and types["conv2d"]["bfloat16"]
+    assert not any(types[kind]["float32"] for kind in HALF) and types["conv2d"]["bfloat16"]
     assert types["leaky_relu"]["float32"] == 1  # the first batch norm
 
 
@@ -62,7 +62,7 @@ def test_only_what_takes_the_features_themselves_is_in_float32(monkeypatch, leve
 def test_no_layer_forces_what_follows_it_into_float32(monkeypatch, option):
     options = [tuple(f"model_args.{option}".split("=")), ("model_args.expand_ratio", 2)]
     _, types = trace(monkeypatch, arguments(monkeypatch, "O1"), *SMALL, *options)
-    assert types["conv2d"]["bfloat16"] and not any(types[kind]["float32"] for kind in FLOAT32)
+    assert types["conv2d"]["bfloat16"] and not any(types[kind]["float32"] for kind in HALF)
 
 
 def test_a_network_as_one_program_has_the_same_types(monkeypatch, small_network):
@@ -79,7 +79,7 @@ def test_a_network_as_one_program_has_the_same_types(monkeypatch, small_network)
         tracer._amp_level, tracer._amp_dtype = core.AmpLevel.O0, "float32"
         tracer._set_amp_op_list(set(), set())
     operations = [(operation.name().rpartition(".")[2], operation) for operation in program.global_block().ops]
-    types = Counter(str(operation.results()[0].dtype) for kind, operation in operations if kind in ("conv2d", "matmul", "swish"))
+    types = Counter(str(operation.results()[0].dtype) for kind, operation in operations if kind in ("conv2d", "depthwise_conv2d", "matmul", "swish"))
     assert len(types) == 1 and "bfloat16" in str(types).lower()
 
 
