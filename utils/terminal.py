@@ -12,7 +12,8 @@ class Parser(argparse.ArgumentParser):
     """A command line that takes no abbreviations, keeps its description's lines, and whose mistakes are one line each."""
 
     def __init__(self, prog, **options):
-        super().__init__(prog=f"python {prog}", allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **options)
+        lines_kept = argparse.RawDescriptionHelpFormatter
+        super().__init__(prog=f"python {prog}", allow_abbrev=False, formatter_class=lines_kept, **options)
 
     def parse_known_args(self, args=None, namespace=None):
         """As ever, `~` in paths expanded, which a shell does not do in `--work_dir=~/runs`."""
