@@ -200,7 +200,8 @@ def parse(argv):
     add, switch = (parser.add_argument, {"type": boolean, "nargs": "?", "const": True, "default": False, "metavar": "BOOL"})
     add("--model_file", required=True, help="program: a file (.json, .pdmodel, .onnx), its prefix, or its folder")
     add("--params_file", help="its parameters (default: the file beside it)")
-    add("--data_file", required=True, help="recording of any form (docs/custom_data.md), folder; -: file names from stdin")
+    what = "recordings of any form (docs/custom_data.md), folders of them; -: file names from stdin"
+    add("--data_file", required=True, nargs="+", metavar="PATH", help=what)
     add("--label_file", help="labels (.pkl) of a .npy data file: what is right is shown")
     add("-b", "--batch_size", type=positive, help="default: 1 with labels or names from stdin, else as is quickest")
     add("--backend", choices=["paddle", "onnxruntime"], help="what runs it (default: by the program found, Paddle's first)")
@@ -221,6 +222,8 @@ def parse(argv):
     add("--benchmark", help="measure and print speed and memory", **switch)
     words = (word.partition("=") if word.startswith("--") else ("", "", word) for word in argv)
     options = parser.parse_args([key[:2] + key[2:].replace("-", "_") + sign + value for key, sign, value in words])
+    if len(options.data_file) == 1:
+        (options.data_file,) = options.data_file
     if options.output and not options.output.endswith((".csv", ".jsonl")):
         raise UserError(f"--output {options.output}: must end with .csv or .jsonl")
     return options

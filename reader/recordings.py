@@ -116,7 +116,8 @@ def fit(recording, wanted):
         x = recording.coordinates() if callable(recording.coordinates) else recording.coordinates
         x = np.asarray(x).transpose([recording.axes.index(axis) for axis in "CTVM"])
         if recording.skeleton not in (None, wanted.skeleton) and wanted.skeleton in LAYOUTS:
-            raise ValueError(f"its skeleton is {recording.skeleton}; needed is {wanted.skeleton}")
+            other = f"a configuration with graph: {recording.skeleton} takes it"
+            raise ValueError(f"its skeleton is {recording.skeleton}; needed is {wanted.skeleton}; {other}")
         C, V, numbers = wanted.num_channel, wanted.num_joints, x.dtype.kind in "fiu" and 0 < x.size <= MOST_VALUES
         if len(x) < C or x.shape[2] != V or not numbers:
             raise ValueError(f"(C, T, V, M) = {x.dtype} {x.shape}; needed are C = {C}, V = {V} and at most {MOST_VALUES} numbers")

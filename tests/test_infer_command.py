@@ -75,10 +75,12 @@ def test_flags_are_taken_as_tipc_writes_them(exports, dataset, capsys):
         assert float(numbers[key]) > 0, key
 
 
-def test_a_list_of_files_comes_from_stdin(exports, recordings, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{recordings / NAMES[2]}\n\n{recordings / NAMES[0]}\n"))
-    code, out, _ = run(capsys, "--model_file", exports / "net.onnx", "--data_file", "-", "--top_k", 1)
-    assert code == 0 and results(out)[::2] == [NAMES[2], NAMES[0]]
+def test_a_list_of_files_comes_from_the_command_line_or_stdin(exports, recordings, monkeypatch, capsys):
+    files = [recordings / NAMES[2], recordings / NAMES[0]]
+    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{files[0]}\n\n{files[1]}\n"))
+    for source in (["-"], files):
+        code, out, _ = run(capsys, "--model_file", exports / "net.onnx", "--data_file", *source, "--top_k", 1)
+        assert code == 0 and results(out)[::2] == [NAMES[2], NAMES[0]]
 
 
 def test_predictions_are_written_as_csv_and_jsonl(exports, recordings, tmp_path, capsys):

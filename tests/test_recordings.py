@@ -181,7 +181,7 @@ def test_a_folder_of_openpose_is_one_recording():
         people = json.loads(file.read_text())["people"]
         flat = people[0]["pose_keypoints_2d"] if people else [0] * 75
         np.testing.assert_allclose(x[:, frame, :, 0], np.reshape(flat, (25, 3)).T, rtol=1e-6)
-    with pytest.raises(UserError, match="openpose25; needed is ntu"):
+    with pytest.raises(UserError, match="openpose25; needed is ntu; a configuration with graph: openpose25 takes it"):
         one(CASES / "openpose")
 
 
