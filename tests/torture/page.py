@@ -13,7 +13,7 @@ is lost. What is promised, and which files may be untrusted, is in [SECURITY.md]
 INPUTS = """## Bad inputs
 
 A case is a command with one bad file in place of a good one. Refused means: exit code 2, exactly one line on stderr that begins
-with `error:`, nothing that the file asks for is run, no file made, changed or removed, at most 20 seconds and 1 GB more memory.
+with `error:`, nothing that the file asks for is run, no file made, changed or removed, at most 20 seconds of one core and 1 GB more memory.
 Accepted are values that may be changed, such as another seed in a YAML file, and files that read as they should in spite of
 an odd value: the command then ran to its end. Two cases of a row differ in the rule that they break.
 """
