@@ -1,6 +1,7 @@
 """Who imports whom: data flows one way, and light commands stay light."""
 
 import ast
+import re
 import subprocess
 import sys
 
@@ -100,6 +101,15 @@ def test_the_network_knows_paddle_and_numpy_only():
     for path in files("model"):
         others = packages(path) - {"model", "paddle", "numpy", *sys.stdlib_module_names}
         assert not others, f"{path.relative_to(ROOT)} imports {others}"
+
+
+def test_what_is_written_for_gpus_in_training_is_where_the_architecture_says_and_fits_on_two_screens():
+    own, ask = {f"training/{name}.py" for name in ("device", "precision", "step_figures")}, {"export/proof.py", "inference/engines.py"}
+    product = {path: path.read_text("utf-8") for package in FLOOR for path in files(package)}
+    named = {path.relative_to(ROOT).as_posix() for path, text in product.items() if re.search(r"\.cuda\b|with_cuda|CUDA\w*Place", text)}
+    assert named == own | ask
+    assert sum(len((ROOT / name).read_text("utf-8").splitlines()) for name in own) <= 130
+    assert all(name in (ROOT / "docs" / "architecture.md").read_text("utf-8") for name in own)
 
 
 def loaded_by(code):
