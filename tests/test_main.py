@@ -253,3 +253,5 @@ def test_an_export_on_a_gpu_compares_with_the_network_on_the_cpu(tiny_run, monke
     monkeypatch.setattr(initializer, "build_model", lambda config: built.append(asked[-1]) or build_model(config))
     assert main.main([*argv, "-ex", "-pp", str(folder / "work" / "model.pdparams"), f"--save_inference_dir={folder}", "-g", "0"]) == 0
     assert asked[0] == "gpu:0" and built == ["cpu"]
+    with pytest.raises(UserError, match="--gpus 1: Paddle finds GPUs 0 to 0 here"):
+        main.main([*argv, "-ex", "-pp", str(folder / "work" / "model.pdparams"), "-g", "1"])
