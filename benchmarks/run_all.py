@@ -18,9 +18,9 @@ PROGRAMS = ("reader", "feeder", "training", "inference", "startup")
 PACKAGES = ("paddlepaddle", "torch", "onnxruntime", "numpy", "pysimdjson")
 HEAD = """# Results of `make bench`
 
-Each ratio is of the medians of two sides that one program measured in turn, on the same machine in the same
-environment. Times and rates are medians, with lowest and highest in brackets. What the sides are and what was
-done: [docs/performance.md](../docs/performance.md); all that was tried: [docs/findings.md](../docs/findings.md).
+Each ratio compares the medians of two sides, which one program measured in turn on the same machine and in the same
+environment. Times and rates are medians, with lowest and highest in brackets. What the sides are, and why the code is
+fast: [docs/performance.md](../docs/performance.md). What was tried: [docs/findings.md](../docs/findings.md).
 """
 
 
@@ -40,7 +40,7 @@ def machine():
 
 def tables(reports):
     """Lines of the table of demands, and of all sides that were measured."""
-    yield from ("| job | ours | against | ratio or value | asked for | |", "| --- | --- | --- | --- | --- | --- |")
+    yield from ("| job | ours | compared with | ratio or value | target | |", "| --- | --- | --- | --- | --- | --- |")
     for report in reports:
         yield from (f"| {' | '.join(row)} |" for row in report.rows)
     for report in reports:

@@ -5,9 +5,9 @@ from collections import Counter
 
 INTRODUCTION = """# Reliability
 
-What happens when files are damaged or hostile, when a process is killed, when a disk is full. `make torture` tries all of it with
-the real commands and writes this page from its log; a reduced form is part of `make test`. It ends with exit code 1 if anything
-is lost. What is promised, and which files may be untrusted, is in [SECURITY.md](../SECURITY.md).
+What happens when files are damaged or hostile, a process is killed, or a disk is full. `make torture` tests all of this with
+the real commands, and writes this page from its log; `make test` runs a smaller form. It ends with exit code 1 if anything
+is lost. What is promised, and which files may be untrusted: [SECURITY.md](../SECURITY.md).
 """
 
 INPUTS = """## Bad inputs
@@ -20,17 +20,20 @@ an odd value: the command then ran to its end. Two cases of a row differ in the 
 
 FAULTS = """## Faults
 
-Each is brought upon the command at a random moment, or with a random limit, drawn from the seed. Survived means: it ends by itself
-with an exit code that is not 0 and one line that says why (SIGKILL: none; where it had finished before the fault, which is not
-counted, 0), no process stays, earlier output is whole or replaced by whole new output, and the next run of the same command
-leaves no temporary files and what it would have left in peace: bit for bit the same files; in training the same weights, optimizer
-state, metrics and best checkpoint as a run that was never disturbed.
+Each fault hits the command at a random moment, or with a random limit, drawn from the seed. A fault is survived if all of this holds:
 
-SIGTERM and Ctrl-C are sent once the program minds them, before it imports a package; until then, while Python itself starts, nothing
-is at work. Not promised: pictures and programs in the making, in the system's folder for temporary files, may stay there
-after SIGKILL. An export of several files renames them one after the other once all are complete; should it be killed between two
-renames (none of the kills below was), `infer.py` notices the mixture by the hashes in the record and refuses it. Too little memory is
-one line wherever Python or Paddle says so; where there is none to load Paddle's own libraries, the text is Paddle's.
+- The command ends by itself, with an exit code that is not 0 and one line that says why (after SIGKILL there is no line).
+- No process remains. Earlier output is complete, or replaced by complete new output.
+- The next run of the same command leaves no temporary files, and the same files, bit for bit, as without the fault. In training,
+  weights, optimizer state, metrics and best checkpoint are those of an undisturbed run.
+
+A fault that comes after the command has finished is not counted. SIGTERM and Ctrl-C are sent once the program handles them, which is
+before it imports a package; before that, while Python itself starts, no work is done.
+
+Not promised: after SIGKILL, unfinished pictures and programs may remain in the system's folder for temporary files. An export of several
+files renames them one after the other once all are complete. If it is killed between two renames (none of the kills below was),
+`infer.py` detects the mixture by the hashes in the record and refuses it. Lack of memory gives one line if Python or Paddle reports it;
+if there is too little memory to load Paddle's own libraries, the message is Paddle's.
 """
 
 
