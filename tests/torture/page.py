@@ -12,10 +12,10 @@ is lost. What is promised, and which files may be untrusted: [SECURITY.md](../SE
 
 INPUTS = """## Bad inputs
 
-A case is a command with one bad file in place of a good one. Refused means: exit code 2, exactly one line on stderr that begins
-with `error:`, nothing that the file asks for is run, no file made, changed or removed, at most 20 seconds of one core and 1 GB more memory.
-Accepted are values that may be changed, such as another seed in a YAML file, and files that read as they should in spite of
-an odd value: the command then ran to its end. Two cases of a row differ in the rule that they break.
+In each case a command gets one bad file instead of a good one. Refused means: exit code 2, exactly one line on stderr that begins
+with `error:`, nothing in the file is run, no file is made, changed or removed, and it takes at most 20 seconds of one core
+and 1 GB more memory. Accepted means that the command ran to its end: the value may be changed, such as the seed in a YAML file, or the
+file is still read correctly in spite of an odd value. The cases of a row differ in the rule that they break.
 """
 
 FAULTS = """## Faults
