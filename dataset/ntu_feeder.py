@@ -40,7 +40,7 @@ def load_data(path):
     check_is_there(path)
     data = open_array(path)
     if data.ndim != 5 or data.dtype != np.float32 or not data.flags.c_contiguous:
-        raise UserError(f"{path}: holds {data.dtype} {data.shape}, needed is float32 (N, C, T, V, M) alone; make it again")
+        raise UserError(f"{path}: holds {data.dtype} {data.shape}, must be one float32 array (N, C, T, V, M); make it again")
     return data
 
 

@@ -24,7 +24,7 @@ MISSING = 9999  # in place of a coordinate that is not there
 def check_report(samples, names, figures=None):
     """Raise UserError where a report could not be written, before the work that it is on: names, packages, folder of pictures."""
     if unknown := [name for name in names if name not in samples]:
-        raise UserError(f"--report_args.names: {unknown[0]!r} is not among the {len(samples)} samples, as {samples[0]!r} is")
+        raise UserError(f"--report_args.names: {unknown[0]!r} is not among the {len(samples)} samples, such as {samples[0]!r}")
     plotly_source()
     if figures:
         import_module("evaluation.figures")  # needs matplotlib

@@ -136,7 +136,7 @@ def _check_whole(file, size):
     except (OSError, ValueError):
         whole = False
     if not whole:
-        raise UserError(f"{tempfile.gettempdir()}: no room for a program of {size} bytes; make some, or set TMPDIR")
+        raise UserError(f"{tempfile.gettempdir()}: no room for a program of {size} bytes; free some space, or set TMPDIR")
 
 
 def write_onnx(program, prefix, shape, outputs, record):

@@ -86,7 +86,7 @@ def test_death_of_a_worker_is_an_error_and_leaves_nothing(tmp_path):
 
     killer = threading.Thread(target=kill_one)
     killer.start()
-    with pytest.raises(UserError, match=r"a worker process ended while it worked"):
+    with pytest.raises(UserError, match=r"a worker process died"):
         generate(DATASET, [raw], tmp_path, False, workers=2)
     killer.join()
     assert os.listdir(tmp_path / "original") == []
@@ -103,7 +103,7 @@ def test_death_of_a_worker_while_others_are_started_is_told_alike(tmp_path, monk
         start_worker(pool)
 
     monkeypatch.setattr(ProcessPoolExecutor, "_spawn_process", second_fails)
-    with pytest.raises(UserError, match=r"a worker process ended while it worked"):
+    with pytest.raises(UserError, match=r"a worker process died"):
         generate(DATASET, [raw], tmp_path, False, workers=2)
     assert os.listdir(tmp_path / "original") == [] and not multiprocessing.active_children()
 

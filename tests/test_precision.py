@@ -105,5 +105,5 @@ def test_o2_alone_makes_parameters_of_16_bits_with_master_weights_in_the_optimiz
 @pytest.mark.parametrize("major, dtype, hint", [(7, "bfloat16", "--amp_dtype float16"), (6, "float16", "leave --amp out")])
 def test_a_gpu_without_the_type_is_refused_in_one_line(monkeypatch, major, dtype, hint):
     pretend(monkeypatch, major)
-    with pytest.raises(UserError, match=rf"--amp_dtype {dtype}: this GPU \(compute capability {major}\.0\) has none; .*{hint}"):
+    with pytest.raises(UserError, match=rf"--amp_dtype {dtype}: this GPU \(compute capability {major}\.0\) does not support it; .*{hint}"):
         mixed_precision("O1", dtype)

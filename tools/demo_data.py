@@ -111,7 +111,7 @@ def write_demo(save_dir, *, performers=10, repeats=1, seed=1, actions=tuple(ACTI
     paths = list(itertools.chain(*files.values()))
     for path in paths:
         if path.is_file() and BODY_ID.encode() not in path.read_bytes()[:2000]:
-            raise UserError(f"{path}: not a file of this command, so it stays; choose another --save_dir")
+            raise UserError(f"{path}: was not written by this command; choose another --save_dir")
     for sample, three in files.items():
         for path, text in zip(three, sample_texts(seed, *sample, frames), strict=True):
             with replacing(path) as temporary:

@@ -60,7 +60,7 @@ def read_checkpoint(path):
     if not path.is_file():
         raise UserError(f"{path}: no such checkpoint file")
     if path.suffix in (".pth", ".pt", ".tar"):
-        raise UserError(f"{path}: is another program's; make a .pdparams of it with tools/convert_weights.py")
+        raise UserError(f"{path}: is of another program; convert it with tools/convert_weights.py")
     state = read_safetensors(path) if path.suffix == ".safetensors" else load_pickle(path)
     if isinstance(state, dict) and "model" not in state:
         state = {"model": state}

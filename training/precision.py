@@ -28,7 +28,7 @@ def mixed_precision(level, dtype, model=None, optimizer=None):
     found = paddle.device.cuda.get_device_capability()
     if found[0] < CAPABILITY[dtype]:
         hint = "--amp_dtype float16, or leave --amp out" if found[0] >= CAPABILITY["float16"] else "leave --amp out"
-        raise UserError(f"--amp_dtype {dtype}: this GPU (compute capability {found[0]}.{found[1]}) has none; {hint}")
+        raise UserError(f"--amp_dtype {dtype}: this GPU (compute capability {found[0]}.{found[1]}) does not support it; {hint}")
     if level == "O2" and optimizer is not None:
         options = {"level": level, "dtype": dtype, "master_weight": True, "save_dtype": "float32"}
         paddle.amp.decorate(model, optimizer, **options, excluded_layers=[SpatialGraphConv])
