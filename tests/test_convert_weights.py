@@ -134,7 +134,9 @@ def test_weights_whose_A_is_normalised_over_3_hops_are_converted_exported_and_sa
         if not name.endswith(".A"):
             tensor.set_value(theirs[name])
     x = branch_features(np.random.default_rng(0).normal(size=(1, 3, 8, 25, 2)).astype("float32"), NTU, "JVB")
-    logits = [network.eval()(paddle.to_tensor(x))[0].numpy() for network in (model, by_hand)]
+    for network in (model, by_hand):
+        network.eval()
+    logits = [network(paddle.to_tensor(x))[0].numpy() for network in (model, by_hand)]
     np.testing.assert_allclose(*logits, atol=1e-5)
     convert(tmp_path / "a.pdparams", tmp_path / "b.safetensors", config, lambda line: None)
     for name, array in read_weights(tmp_path / "b.safetensors").items():

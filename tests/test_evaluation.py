@@ -11,6 +11,7 @@ from main import main
 from tests.helpers.lengths import features
 from tests.helpers.small import small
 from training.runners import Runner, ThreadedRunner
+from utils.log import get_logger
 
 T = 50
 BATCHES = [[[20, 0], [7, 12]], [[33, 30], [0, 0], [1, 5], [28, 0]], [[T, T], [9, 0]]]
@@ -62,6 +63,7 @@ class Unable(ProductGCN):
 @pytest.mark.parametrize(("form", "reason"), [(Doubled, "logits differ by"), (Unable, "AttributeError: ")])
 def test_a_form_that_is_not_equal_is_not_used_and_the_log_says_why(form, reason, monkeypatch, caplog):
     monkeypatch.setattr(evaluation, "ProductGCN", form)
+    monkeypatch.setattr(get_logger(), "propagate", True)  # another test may have set the log up
     folded, whole = runners()
     with caplog.at_level("INFO"):
         assert_close(logits(folded), logits(whole))

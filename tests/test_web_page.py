@@ -52,7 +52,7 @@ def started(opened):
 def give(page, *files):
     """Choose files in the page and wait for what it says of each."""
     count = page.locator("[data-recording]").count() + len(files)
-    page.set_input_files("input[type=file]", files)
+    page.set_input_files("input[type=file]", list(files))
     until(page, lambda: page.locator("[data-answer], [data-refused]").count() >= count)
     until(page, lambda: page.evaluate("recordings.every(r => r.windows || r.refused)"))
 

@@ -75,15 +75,17 @@ def browser():
 
 @pytest.fixture
 def opened(browser):
-    """opened(path, **context) -> the page, drawn; at the end nothing may have gone wrong, nor anything been fetched."""
+    """opened(path, script, **context) -> the page, drawn, after a script of the test; at the end nothing may have gone wrong, nor anything been fetched."""
     pages = []
 
-    def open_page(path, **context):
+    def open_page(path, script=None, **context):
         page = browser.new_context(**{"reduced_motion": "reduce", **context}).new_page()  # so that nothing moves of itself
         page.said, page.fetched = [], []
         page.on("console", lambda message: page.said.append(message.text))
         page.on("pageerror", lambda error: page.said.append(str(error)))
         page.on("request", lambda request: page.fetched.append(request.url))
+        if script:
+            page.add_init_script(script)
         page.goto(path.as_uri())
         page.wait_for_selector("body[data-ready]", timeout=120000)
         pages.append((page, path))
