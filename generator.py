@@ -200,6 +200,7 @@ def _in_workers(read, samples, workers):
     except BrokenProcessPool as error:
         for child in set(multiprocessing.active_children()).difference(others):
             child.kill()  # one started while the pool broke would be waited for without end
+            child.join()
         raise UserError("a worker process died; if memory ran out, use fewer workers") from error
     finally:
         pool.shutdown(cancel_futures=True)
