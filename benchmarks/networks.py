@@ -183,10 +183,10 @@ def run_program(path, engine, batch, bodies=2, frames=FRAMES, threads=None):
 def infer_program(path, engine, batch, bodies=2, real=False):
     """An exported program as infer.py runs it: one recording at a time, the bodies that are there, the frames that it needs."""
     from infer import Recognizer
-    from reader.recordings import Sample
+    from reader.formats import Recording
 
     recognizer = Recognizer(path, engine)
-    batch = [Sample(str(number), x) for number, x in enumerate(coordinates(batch, bodies, real=real))]
+    batch = [Recording(str(number), x) for number, x in enumerate(coordinates(batch, bodies, real=real))]
     return lambda: recognizer.logits(*recognizer.prepare(batch))
 
 

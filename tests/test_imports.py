@@ -69,6 +69,19 @@ def test_no_arrow_runs_up(package):
         assert not wrong, f"{path.relative_to(ROOT)} imports {wrong}"
 
 
+@pytest.mark.parametrize("package", sorted([*FLOOR, *ON_TOP]))
+def test_what_is_imported_from_our_modules_is_there(package):
+    """Imports within functions, which only a whole run would reach, too."""
+    for path in files(package):
+        for name in imported(path):
+            base, _, last = name.rpartition(".")
+            module = ROOT / base.replace(".", "/")
+            source = module.with_suffix(".py") if module.with_suffix(".py").is_file() else module / "__init__.py"
+            if base.split(".")[0] in {*FLOOR, *ON_TOP} and source.is_file():
+                there = (module / f"{last}.py").is_file() or (module / last).is_dir()
+                assert there or re.search(rf"\b{last}\b", source.read_text("utf-8")), f"{path.relative_to(ROOT)} imports {name}"
+
+
 def test_no_two_modules_import_each_other():
     names = {}
     for package in FLOOR:
