@@ -233,7 +233,7 @@ TESTED = {  # form in docs/custom_data.md, without code: (file, test)
     "2s-AGCN folder": ("import_data", "test_samples_of_2s_agcn_are_refused_without_view_normalisation_unless_asked_for"),
     "PaddleVideo folder": ("import_data", "test_folders_of_st_gcn_are_imported"),
     "folder of txt2npy.py's dicts": ("import_data", "test_a_folder_of_txt2npy_s_dicts_is_imported"),
-    "own folder": ("import_data", "test_arrays_and_json_become_a_data_set"),
+    "your own folder": ("import_data", "test_arrays_and_json_become_a_data_set"),
     "file of a Kinect v2, up to 6 bodies": ("recordings", "test_what_nobody_uses_may_be_damaged_and_six_bodies_may_be_seen"),
     "array (T, V, C)": ("recordings", "test_arrays_are_told_apart_by_their_axes"),
     "array (T, M, V, C) of a pose estimator": ("recordings", "test_arrays_of_pose_estimators"),
