@@ -50,19 +50,16 @@ class SampleSaliency:
 
 @contextmanager
 def attention_maps(model):
-    """Yield a dict that each forward pass fills: {layer name: (N*M, T', V), the map's mean over channels}."""
-    maps = {}
+    """Yield a list that each forward pass adds to: the map of each block after fusion, (N*M, T', V), its mean over channels."""
+    maps = []
 
-    def keep(name):
-        def hook(_, inputs, output):
-            *_, frames, joints = inputs[0].shape
-            mean = output.numpy().mean(1)
-            maps[name] = np.broadcast_to(mean, (len(mean), frames, joints))
+    def keep(_, inputs, output):
+        *_, frames, joints = inputs[0].shape
+        mean = output.numpy().mean(1)
+        maps.append(np.broadcast_to(mean, (len(mean), frames, joints)))
 
-        return hook
-
-    attentions = [(name, layer) for name, layer in model.named_sublayers() if isinstance(layer, AttentionLayer)]
-    hooks = [layer.att.register_forward_post_hook(keep(name)) for name, layer in attentions]
+    attentions = [layer for layer in model.main_stream.sublayers() if isinstance(layer, AttentionLayer)]
+    hooks = [layer.att.register_forward_post_hook(keep) for layer in attentions]
     try:
         yield maps
     finally:
@@ -94,9 +91,8 @@ def sample_saliency(model, feeder, index, names, up):
     for what, number in [("predicted", guess), ("true", label)][: 1 + (label != guess)]:
         activation = np.maximum(np.tensordot(weights[number], feature_map, 1), 0)  # (T', V, M)
         maps[f"class activation, {what} class: {names[number]}"] = activation.transpose(0, 2, 1)
-    main = [key for key in attention if key.startswith("main_stream.")]
-    for number, key in enumerate(main, start=1):
-        maps[f"attention, block {number} of {len(main)} after fusion"] = attention[key].transpose(1, 0, 2)
+    for number, values in enumerate(attention, start=1):
+        maps[f"attention, block {number} of {len(attention)} after fusion"] = values.transpose(1, 0, 2)
     coordinates = feeder.data.read([index])[0, :, : feeder.num_frame]
     seen = coordinates.any(0).transpose(0, 2, 1)  # (T, M, V)
     centre = seen[..., feeder.graph.centre]

@@ -83,7 +83,7 @@ def test_hooks_are_gone_afterwards(small_network):
         pass
 
     model(paddle.zeros([1, 3, 6, 8, 3, 2]))
-    assert maps == {}
+    assert maps == []
 
 
 def test_the_zero_centre_of_normalised_bodies_is_not_missing(small_network):
