@@ -32,10 +32,10 @@ MOST_PRINTED = 20  # classes whose shares fit as numbers
 FONTS = ("DejaVu Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans SC", "WenQuanYi Zen Hei", "PingFang SC", "SimHei")
 
 
-def save_figures(folder, data, samples, classes, graph):
-    """Write all pictures of `data` (of report.gather) and `samples` to a folder, which is made; returns it.
+def save_figures(folder, confusion, curves, samples, classes, graph):
+    """Write all pictures to a folder, which is made; returns it. Files that are there are replaced, once all are drawn.
 
-    Files of a name that is there already are replaced, once all are drawn.
+    confusion: (classes, classes) of Scores; curves: those of report.read_curves; samples: SampleSaliency of each; classes: names.
     """
     fonts, readable = _fonts(classes)
     names = [name if len(name) <= 32 else f"{name[:31]}…" for name in classes]
@@ -46,12 +46,12 @@ def save_figures(folder, data, samples, classes, graph):
     if not video:
         get_logger().info("No ffmpeg on PATH: moving skeletons are GIF only, no MP4")
     with style.context([ASSETS / "paper.mplstyle", {"font.family": fonts}]), tempfile.TemporaryDirectory() as made:
-        figures = {"confusion": draw_confusion(data, names)}
-        if data["curves"]:
-            figures["curves"] = draw_curves(data["curves"])
+        figures = {"confusion": draw_confusion(confusion, names)}
+        if curves:
+            figures["curves"] = draw_curves(curves)
         for number, sample in enumerate(samples, start=1):
             place = f"{number:02d}_{re.sub(r'[^A-Za-z0-9_-]', '_', sample.name.removesuffix('.skeleton'))[:80]}"
-            figures[f"attention_{place}"] = draw_maps(sample, names, graph, data["joints"])
+            figures[f"attention_{place}"] = draw_maps(sample, names, graph)
             animate(sample, names, graph, Path(made) / f"skeleton_{place}", video)
         for name, figure in figures.items():
             for suffix, metadata in (("png", {}), ("svg", {"Date": None}), ("pdf", {"CreationDate": None})):
@@ -78,13 +78,11 @@ def _figure(height, columns=1, width=WIDTH, **options):
     return figure, figure.subplots(1, columns, **options)
 
 
-def draw_confusion(data, names):
+def draw_confusion(confusion, names):
     """The confusion matrix, as shares of the true class, over the classes that occur."""
-    cells = np.array(data["cells"])
-    occurring = np.unique(cells[:, :2])
-    shares = np.zeros((len(occurring), len(occurring)))
-    shares[tuple(np.searchsorted(occurring, cells[:, :2]).T)] = cells[:, 2]
-    shares /= np.maximum(shares.sum(1, keepdims=True), 1)
+    occurring = np.flatnonzero(confusion.any(0) | confusion.any(1))
+    counts = confusion[np.ix_(occurring, occurring)]
+    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     figure, axes = _figure(6.4)
     image = axes.imshow(shares, SHARES, norm=PowerNorm(0.5, 0, 1), aspect="equal")  # rare ones are seen too
     if len(occurring) <= MOST_NAMED:
@@ -166,19 +164,20 @@ def skeletons(axes, sample, graph):
     return draw
 
 
-def draw_maps(sample, names, graph, joints):
+def draw_maps(sample, names, graph):
     """One sample: its skeletons in the frame of the highest class activation, and all maps of the first, joints over time."""
-    figure, panels = _figure(0.8 + 0.11 * max(len(joints), 12), 1 + len(sample.maps), width_ratios=[1.1, *[1] * len(sample.maps)])
+    height = 0.8 + 0.11 * max(graph.num_joints, 12)
+    figure, panels = _figure(height, 1 + len(sample.maps), width_ratios=[1.1, *[1] * len(sample.maps)])
     skeletons(panels[0], sample, graph)(sample.peak)
     panels[0].set_title(f"class activation,\nframe {sample.peak + 1}", fontsize=6)
     bodies = sample.seen.any((0, 2))
     more = "; maps of the first body" if bodies.sum() > 1 else ""
     figure.suptitle(_said(sample, names) + more, fontsize=7, x=0.01, ha="left")
-    extent = (0, len(sample.seen), len(joints), 0)
+    extent = (0, len(sample.seen), graph.num_joints, 0)
     for panel, (title, values) in zip(panels[1:], sample.maps.items(), strict=True):
         low, high, even = sample.limits(values)
         image = panel.imshow(values[:, bodies.argmax()].T, HEAT, vmin=low, vmax=high, extent=extent)
-        panel.set_yticks(np.arange(len(joints)) + 0.5, joints if panel is panels[1] else [], fontsize=5)
+        panel.set_yticks(np.arange(graph.num_joints) + 0.5, graph.joint_names if panel is panels[1] else [], fontsize=5)
         panel.tick_params(length=1, labelsize=5)
         panel.set_xlabel("frame", fontsize=6)
         panel.set_title(title.split(":")[0].replace(", ", "\n") + " (nearly even)" * even, fontsize=6)

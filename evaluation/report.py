@@ -119,7 +119,7 @@ def gather(scores, samples, *, title, classes, graph, run, about):
         "calibration": {"counts": counts.tolist(), "confidence": confidence.tolist(), "accuracy": accuracy.tolist()},
         "curves": curves,
         "curves_note": note,
-        "joints": list(graph.joint_names) or [f"joint {v + 1}" for v in range(graph.num_joints)],
+        "joints": graph.joint_names,
         "bones": graph.bones,
         "parts": list(graph.parts.items()),
         "samples": [describe_sample(sample) for sample in samples],
@@ -163,4 +163,5 @@ def write_report(model, feeder, scores, classes, *, about, chosen, up, run, fold
         return {"report": page}
     from .figures import save_figures
 
-    return {"report": page, "figures": save_figures(Path(figures), data, samples, classes, feeder.graph)}
+    pictures = save_figures(Path(figures), scores.confusion(), data["curves"], samples, classes, feeder.graph)
+    return {"report": page, "figures": pictures}

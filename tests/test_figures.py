@@ -10,7 +10,7 @@ from matplotlib.colors import to_hex
 from dataset.graph import NTU
 from evaluation.figures import HEAT, LIGHT, SHARES, draw_confusion, draw_maps, save_figures
 from evaluation.report import ASSETS
-from tests.helpers.pages import HOSTILE, TWO_D, make_data, make_look, make_scores
+from tests.helpers.pages import HOSTILE, TWO_D, make_look, make_scores
 
 
 @pytest.mark.parametrize("options", [{}, {"attention": False, "joints": 18, "bodies": 1, "flat": True}])
@@ -20,9 +20,8 @@ def test_pictures_of_every_kind_with_embedded_fonts(tmp_path, options):
     scores = make_scores(4, 30)
     scores.names[0] = "../../a b/<c>"
     looks = [make_look(scores, 0, frames=12, **options)]
-    data = make_data(scores, looks, HOSTILE, TWO_D if options else NTU)
-    data["curves"] = {"train_loss": [[1, 2], [2.0, 1.0]]}
-    save_figures(tmp_path / "figures", data, looks, HOSTILE, TWO_D if options else NTU)
+    curves = {"train_loss": [[1, 2], [2.0, 1.0]]}
+    save_figures(tmp_path / "figures", scores.confusion(), curves, looks, HOSTILE, TWO_D if options else NTU)
     files = {path.name for path in (tmp_path / "figures").iterdir()}
     stems = {"confusion", "curves", "attention_01_______a_b__c_"}
     assert files >= {f"{stem}.{suffix}" for stem in stems for suffix in ("png", "svg", "pdf")} | {"skeleton_01_______a_b__c_.gif"}
@@ -47,7 +46,7 @@ def test_names_that_no_font_has_become_numbers(tmp_path, caplog):
     names = ["a", "b\U0010fff0", "c", "d"]
     scores = make_scores(4, 30)
     with caplog.at_level(logging.INFO, "efficientgcn"):
-        save_figures(tmp_path, make_data(scores, [], names), [], names, NTU)
+        save_figures(tmp_path, scores.confusion(), {}, [], names, NTU)
     assert "pictures give numbers" in caplog.text and (tmp_path / "confusion.png").is_file()
 
 
@@ -63,7 +62,7 @@ def test_the_skeleton_is_coloured_by_class_activation_where_it_is_highest():
     scores = make_scores(4, 30)
     look = make_look(scores, 0)
     look.maps["class activation, predicted class: x"][6] += 2
-    panel, activation, attention = draw_maps(look, list("abcd"), NTU, NTU.joint_names).axes[:3]
+    panel, activation, attention = draw_maps(look, list("abcd"), NTU).axes[:3]
     assert panel.get_title() == "class activation,\nframe 27" and "predicted: " in panel.figure.get_suptitle()
     dots = panel.collections[1]
     np.testing.assert_array_equal(np.sort(dots.get_array()), np.sort(look.maps["class activation, predicted class: x"][6].ravel()))
@@ -73,8 +72,7 @@ def test_the_skeleton_is_coloured_by_class_activation_where_it_is_highest():
 @pytest.mark.parametrize("classes, printed", [(20, True), (21, False)])
 def test_the_confusion_matrix_prints_shares_up_to_20_classes(classes, printed):
     scores = make_scores(classes, 800)
-    axes = draw_confusion(make_data(scores, [], [str(k) for k in range(classes)]), [str(k) for k in range(classes)]).axes[0]
-    said = [text.get_text() for text in axes.texts]
     confusion = scores.confusion()
+    said = [text.get_text() for text in draw_confusion(confusion, [str(k) for k in range(classes)]).axes[0].texts]
     shares = 100 * confusion / confusion.sum(1, keepdims=True)
     assert said == ([f"{share:.0f}" if share else "" for share in shares.ravel()] if printed else [])
