@@ -13,7 +13,7 @@ from utils.log import get_logger
 
 try:
     from matplotlib import font_manager, ft2font, style
-    from matplotlib.animation import FFMpegWriter, PillowWriter
+    from matplotlib.animation import FuncAnimation
     from matplotlib.collections import LineCollection
     from matplotlib.colors import LinearSegmentedColormap, PowerNorm
     from matplotlib.figure import Figure
@@ -188,13 +188,8 @@ def draw_maps(sample, names, graph):
 def animate(sample, names, graph, path, video):
     """Write the moving skeletons at 15 frames a second to PATH.gif, and to PATH.mp4 where there is ffmpeg."""
     figure, axes = _figure(3.4, width=3)
-    draw = skeletons(axes, sample, graph)
     figure.suptitle(_said(sample, names), fontsize=7)
-    writers = [(PillowWriter(fps=15), ".gif")]
+    movie = FuncAnimation(figure, skeletons(axes, sample, graph), range(0, len(sample.seen), 2))
+    movie.save(f"{path}.gif", "pillow", fps=15, dpi=120)
     if video:
-        writers.append((FFMpegWriter(fps=15, codec="h264", extra_args=["-pix_fmt", "yuv420p"]), ".mp4"))
-    for writer, suffix in writers:
-        with writer.saving(figure, str(path.with_name(path.name + suffix)), dpi=120):
-            for frame in range(0, len(sample.seen), 2):
-                draw(frame)
-                writer.grab_frame()
+        movie.save(f"{path}.mp4", "ffmpeg", fps=15, dpi=120, codec="h264")
