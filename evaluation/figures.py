@@ -66,11 +66,8 @@ def _fonts(texts):
     """(installed ones of FONTS, whether they have every letter of the texts)."""
     there = {font.name: font.fname for font in font_manager.fontManager.ttflist}
     fonts = [name for name in FONTS if name in there]
-    letters = set("".join(texts))
-    for name in fonts:
-        face = ft2font.FT2Font(there[name])
-        letters = {letter for letter in letters if not face.get_char_index(ord(letter))}
-    return fonts, not letters
+    drawn = {letter for name in fonts for letter in ft2font.FT2Font(there[name]).get_charmap()}
+    return fonts, drawn.issuperset(map(ord, "".join(texts)))
 
 
 def _figure(height, columns=1, width=WIDTH, **options):
