@@ -6,19 +6,14 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from matplotlib import font_manager, ft2font, style
+from matplotlib.animation import FuncAnimation
+from matplotlib.collections import LineCollection
+from matplotlib.colors import LinearSegmentedColormap, PowerNorm
+from matplotlib.figure import Figure
 
-from utils.errors import UserError
 from utils.files import replacing
 from utils.log import get_logger
-
-try:
-    from matplotlib import font_manager, ft2font, style
-    from matplotlib.animation import FuncAnimation
-    from matplotlib.collections import LineCollection
-    from matplotlib.colors import LinearSegmentedColormap, PowerNorm
-    from matplotlib.figure import Figure
-except ImportError as error:
-    raise UserError(f"--save_figures: needs the package matplotlib ({error}); pip install '.[report]'") from error
 
 ASSETS = Path(__file__).with_name("assets")
 PALETTE = (ASSETS / "palette.css").read_text(encoding="utf-8").split("}")
@@ -110,10 +105,10 @@ def draw_curves(curves):
         "eval_loss": (1, "evaluation", "wrong", "-"),
         "lr": (2, None, "right", "-"),
     }
-    for key, (place, label, colour, style) in lines.items():
+    for key, (place, label, colour, fmt) in lines.items():
         if key in curves:
             epochs, values = curves[key]
-            axes[place].plot(epochs, values, style, color=LIGHT[colour], label=label, marker="." if len(epochs) < 20 else None)
+            axes[place].plot(epochs, values, fmt, color=LIGHT[colour], label=label, marker="." if len(epochs) < 20 else None)
     for axis, title in zip(axes, ("accuracy", "loss (nats)", "learning rate"), strict=True):
         axis.set(xlabel="epoch", ylabel=title)
         axis.set_ylim(bottom=0)

@@ -25,13 +25,15 @@ def check_report(samples, names, figures=None):
     """Raise UserError where a report could not be written, before the work that it is on: names, packages, folder of pictures."""
     if unknown := [name for name in names if name not in samples]:
         raise UserError(f"--report_args.names: {unknown[0]!r} is not among the {len(samples)} samples, such as {samples[0]!r}")
-    plotly_source()
-    if figures:
-        import_module("evaluation.figures")  # needs matplotlib
-        try:
+    try:
+        import_module("plotly.offline")
+        if figures:
+            import_module("evaluation.figures")  # needs matplotlib
             Path(figures).mkdir(parents=True, exist_ok=True)
-        except FileExistsError as error:
-            raise UserError(f"--save_figures {figures}: is a file; name a folder") from error
+    except ImportError as error:
+        raise UserError(f"the report needs the package {error.name} ({error}); pip install '.[report]'") from error
+    except FileExistsError as error:
+        raise UserError(f"--save_figures {figures}: is a file; name a folder") from error
 
 
 def choose_samples(scores, count, names=()):
@@ -126,18 +128,11 @@ def gather(scores, samples, *, title, classes, graph, run, about):
     }
 
 
-def plotly_source():
-    """JavaScript of the plotting library; raises UserError where it is missing."""
-    try:
-        from plotly.offline import get_plotlyjs
-    except ImportError as error:
-        raise UserError(f"the report needs the package plotly ({error}); pip install '.[report]'") from error
-    return get_plotlyjs()
-
-
 def write_page(path, data):
     """Write the page."""
-    texts = {"title": html.escape(data["title"]), "plotly": packed(plotly_source())}
+    from plotly.offline import get_plotlyjs
+
+    texts = {"title": html.escape(data["title"]), "plotly": packed(get_plotlyjs())}
     texts["data"] = packed(json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False))
     page = filled(ASSETS / "page.html", [path for path in ASSETS.iterdir() if path.suffix in (".css", ".js")], **texts)
     with replacing(path) as temporary:

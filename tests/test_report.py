@@ -5,14 +5,13 @@ import shlex
 import shutil
 import subprocess
 import sys
-from importlib import import_module
 
 import numpy as np
 import pytest
 
-from evaluation.report import MISSING, check_report, choose_samples, describe_sample, read_curves, write_page
+from evaluation.report import MISSING, check_report, choose_samples, describe_sample, read_curves
 from evaluation.scores import Scores, top_confusions
-from tests.helpers.pages import make_data, make_look, make_scores
+from tests.helpers.pages import make_look, make_scores
 from tests.helpers.places import GOLDEN, ROOT, environment
 from utils.errors import UserError
 
@@ -87,16 +86,12 @@ def test_v_writes_the_report_into_the_run_folder(tiny_run, opened):
     assert opened(page).locator("#list button").count() == 2
 
 
-def test_a_missing_package_is_one_line(tmp_path, monkeypatch):
-    scores = make_scores(4, 5)
-    data = make_data(scores, [make_look(scores, 0)], list("abcd"))
-    monkeypatch.setitem(sys.modules, "plotly.offline", None)
-    with pytest.raises(UserError, match=r"needs the package plotly .*pip install '.\[report\]'"):
-        write_page(tmp_path / "r.html", data)
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
+@pytest.mark.parametrize("module, package", [("plotly.offline", "plotly"), ("matplotlib", "matplotlib")])
+def test_a_missing_package_is_one_line_before_any_work(tmp_path, monkeypatch, module, package):
+    monkeypatch.setitem(sys.modules, module, None)
     monkeypatch.delitem(sys.modules, "evaluation.figures", raising=False)
-    with pytest.raises(UserError, match="needs the package matplotlib"):
-        import_module("evaluation.figures")
+    with pytest.raises(UserError, match=rf"the report needs the package {package}.*pip install '.\[report\]'"):
+        check_report(["a"], [], tmp_path / "figures")
     assert not list(tmp_path.iterdir())
 
 
