@@ -34,7 +34,7 @@ from utils.files import replacing_folder
 from utils.terminal import Parser
 
 
-def import_data(source, config, *, split=None, as_is=False, progress=True):
+def import_data(source, config, *, split=None, as_is=False):
     """Write a configuration's data set from `source`; returns report lines. It is complete or as it was before.
 
     `split` chooses among a file's splits (`xsub` of xsub_train and xsub_val); recordings with NTU RGB+D's names follow NTU's
@@ -47,17 +47,16 @@ def import_data(source, config, *, split=None, as_is=False, progress=True):
     classes = action_names(rules.num_classes) if rules else read_names(data.class_names)
     shape = (data.num_channel, MAX_FRAMES if rules else data.num_frame, wanted.num_joints, data.num_person)
     paths = {side: split_paths(data.root_folder, data.transform, config.dataset, side) for side in SPLITS}
-    folder, left_out = paths["train"][0].parent, Counter()
-    labels, notes = {side: {} for side in SPLITS}, {side: Counter() for side in SPLITS}
+    folder, labels = paths["train"][0].parent, {side: {} for side in SPLITS}
+    counts = {what: Counter() for what in (*SPLITS, "Left out")}
     with (
         replacing_folder(folder, {path.name for pair in paths.values() for path in pair}) as new,
         writing_data_set({side: [new / path.name for path in pair] for side, pair in paths.items()}, shape) as add,
     ):
-        bar = tqdm(open_recordings(source, wanted), desc="import", unit=" samples", disable=None if progress else True)
-        for recording in bar:
+        for recording in tqdm(open_recordings(source, wanted), desc="import", unit=" samples", disable=None):
             name, label, sides, reason = place(recording, rules, classes, split)
             if reason:
-                left_out[reason] += 1
+                counts["Left out"][reason] += 1
                 continue
             if not (name.isprintable() and 0 <= label < len(classes)):
                 raise UserError(f"{printable(name)}: its label {recording.label!r} is no class, or its name can't be printed")
@@ -66,14 +65,15 @@ def import_data(source, config, *, split=None, as_is=False, progress=True):
                 if name in labels[side]:
                     raise UserError(f"{name}: two samples of one name in {side}; rename one")
                 labels[side][name] = label
-                notes[side].update(said)
+                counts[side].update(said)
                 add(side, x, name, label, length)
-        report = [_listed("Left out", left_out)] if left_out else []
+        for side, found in labels.items():
+            counts[side] = {f"samples of {len(set(found.values()))} of {len(classes)} classes": len(found)} | counts[side]
+        report = [
+            f"{what}: {', '.join(f'{count} {of}' for of, count in notes.items())}" for what, notes in counts.items() if notes
+        ]
         if missing := [side for side in SPLITS if not labels[side]]:
             raise UserError("; ".join([f"{source}: no sample belongs to the {missing[0]} split of {config.dataset}", *report]))
-    for side, found in reversed(labels.items()):
-        many = {f"samples of {len(set(found.values()))} of {len(classes)} classes": len(found)}
-        report.insert(0, _listed(side, many | notes[side]))
     return [*report, f"Written: {folder}"]
 
 
@@ -131,10 +131,6 @@ def stored(recording, wanted, num_frame, as_is):
     looks = implausible(x, NTU, wanted.transform, recording.rate) if wanted.skeleton == NTU.name else []
     said = [*filter(notes.get, notes), *(what for what in recording.done if what != STORED), *looks]
     return x, min(frames, num_frame), said
-
-
-def _listed(what, counts):
-    return f"{what}: {', '.join(f'{count} {of}' for of, count in counts.items())}"
 
 
 def main():
