@@ -12,7 +12,6 @@ if __name__ == "__main__":  # before the imports, so that a signal during them i
 
     sys.exit(run_command("tools.ensemble"))
 
-
 import numpy as np
 
 from evaluation.scores import Scores
