@@ -65,17 +65,13 @@ def _fonts(texts):
     return fonts, drawn.issuperset(map(ord, "".join(texts)))
 
 
-def _figure(height, columns=1, width=WIDTH, **options):
-    figure = Figure(figsize=(width, height))
-    return figure, figure.subplots(1, columns, **options)
-
-
 def draw_confusion(confusion, names):
     """The confusion matrix, as shares of the true class, over the classes that occur."""
     occurring = np.flatnonzero(confusion.any(0) | confusion.any(1))
     counts = confusion[np.ix_(occurring, occurring)]
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    figure, axes = _figure(6.4)
+    figure = Figure(figsize=(WIDTH, 6.4))
+    axes = figure.subplots()
     image = axes.imshow(shares, SHARES, norm=PowerNorm(0.5, 0, 1), aspect="equal")  # rare ones are seen too
     if len(occurring) <= MOST_NAMED:
         size, angle = min(8, 270 / len(occurring)), 60 if len(occurring) <= 25 else 90
@@ -96,7 +92,8 @@ def draw_confusion(confusion, names):
 
 def draw_curves(curves):
     """Accuracy, loss and learning rate over epochs, where the run has them."""
-    figure, axes = _figure(2.1, 3)
+    figure = Figure(figsize=(WIDTH, 2.1))
+    axes = figure.subplots(1, 3)
     lines = {
         "train_top1": (0, "training top-1", "accent", ":"),
         "eval_top1": (0, "evaluation top-1", "accent", "-"),
@@ -158,8 +155,8 @@ def skeletons(axes, sample, graph):
 
 def draw_maps(sample, names, graph):
     """One sample: its skeletons in the frame of the highest class activation, and all maps of the first, joints over time."""
-    height = 0.8 + 0.11 * max(graph.num_joints, 12)
-    figure, panels = _figure(height, 1 + len(sample.maps), width_ratios=[1.1, *[1] * len(sample.maps)])
+    figure = Figure(figsize=(WIDTH, 0.8 + 0.11 * max(graph.num_joints, 12)))
+    panels = figure.subplots(1, 1 + len(sample.maps), width_ratios=[1.1, *[1] * len(sample.maps)])
     skeletons(panels[0], sample, graph)(sample.peak)
     panels[0].set_title(f"class activation,\nframe {sample.peak + 1}", fontsize=6)
     bodies = sample.seen.any((0, 2))
@@ -179,9 +176,9 @@ def draw_maps(sample, names, graph):
 
 def animate(sample, names, graph, path, video):
     """Write the moving skeletons at 15 frames a second to PATH.gif, and to PATH.mp4 where there is ffmpeg."""
-    figure, axes = _figure(3.4, width=3)
+    figure = Figure(figsize=(3, 3.4))
     figure.suptitle(_said(sample, names), fontsize=7)
-    movie = FuncAnimation(figure, skeletons(axes, sample, graph), range(0, len(sample.seen), 2))
+    movie = FuncAnimation(figure, skeletons(figure.subplots(), sample, graph), range(0, len(sample.seen), 2))
     movie.save(f"{path}.gif", "pillow", fps=15, dpi=120)
     if video:
         movie.save(f"{path}.mp4", "ffmpeg", fps=15, dpi=120, codec="h264")
