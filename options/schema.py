@@ -1,5 +1,6 @@
 """Types of every setting, and the one way to a configuration: defaults, then a YAML file, then the command line."""
 
+import difflib
 import itertools
 import re
 from functools import reduce
@@ -10,8 +11,6 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, cr
 
 from utils.errors import UserError, printable
 
-from .near import meant
-from .skeleton import Skeleton, read_skeleton
 from .yaml_file import Count, FilePath, Positive, Section, Text, find_yaml, parse_yaml, read_yaml
 
 FOLDER = Path(__file__).parents[1] / "configs"
@@ -24,6 +23,45 @@ def _is_dataset(name):
     if name not in DATASETS and not re.fullmatch(r"custom-[A-Za-z0-9_-]+", name):
         raise ValueError(f"must be {', '.join(DATASETS)} or custom-NAME")
     return name
+
+
+class Skeleton(Section):
+    """A skeleton layout in names of joints (docs/custom_data.md); a joint that `parents` leaves out starts no bone."""
+
+    name: Text
+    joints: Annotated[list[Text], Field(min_length=2, max_length=1000)]
+    bones: list[Annotated[list[Text], Field(min_length=2, max_length=2)]]
+    parents: dict[Text, Text]
+    parts: Annotated[dict[Text, list[Text]], Field(min_length=1)]
+    centre: Text
+
+    @model_validator(mode="after")
+    def _names_fit(self):
+        ends = [joint for bone in self.bones for joint in bone]
+        members = [joint for part in self.parts.values() for joint in part]
+        named = {*ends, *self.parents, *self.parents.values(), *members, self.centre}
+        if unknown := sorted(named - set(self.joints)):
+            raise ValueError(f"{unknown[0]!r} is not among the joints")
+        for what, names in (("joints", self.joints), ("parts", members)):
+            if twice := [name for name in self.joints if names.count(name) > 1]:
+                raise ValueError(f"{twice[0]!r} stands twice in {what}")
+        if missing := [joint for joint in self.joints if joint not in members]:
+            raise ValueError(f"{missing[0]!r} belongs to no part")
+        return self
+
+
+def _skeleton(name):
+    """The dict in a skeleton's file, given by its path or its name in configs/graphs; what is no text stays as it is.
+
+    Where the file has no bones, they are those from each joint to its parent.
+    """
+    if not isinstance(name, str):
+        return name
+    path = find_yaml(name, FOLDER / "graphs")
+    layout = {"name": path.stem, **read_yaml(path)}
+    if isinstance(layout.get("parents"), dict):
+        layout.setdefault("bones", [[parent, joint] for joint, parent in layout["parents"].items()])
+    return layout
 
 
 class Block(NamedTuple):
@@ -41,7 +79,7 @@ def _block(row):
 TYPES = {  # of settings that are neither switches, numbers, choices nor paths
     "gpus": list[Count],
     "dataset": Annotated[str, AfterValidator(_is_dataset)],
-    "graph": Annotated[Skeleton | None, BeforeValidator(read_skeleton)],
+    "graph": Annotated[Skeleton | None, BeforeValidator(_skeleton)],
     "model_type": Literal[tuple(f"EfficientGCN-B{digit}" for digit in range(10))],
     "block_args": Annotated[list[Annotated[Block, BeforeValidator(_block)]], Field(min_length=1, max_length=32)],
     "kernel_size": Annotated[list[Count], Field(min_length=2, max_length=2)],
@@ -131,7 +169,8 @@ def _section(name, defaults):
     return create_model(name, __base__=BASES.get(name, Section), **fields)
 
 
-DEFAULTS, RANGES = read_yaml(FOLDER / "defaults.yaml"), read_yaml(Path(__file__).with_name("ranges.yaml"))
+DEFAULTS = read_yaml(FOLDER / "defaults.yaml")
+RANGES, ALIASES = (read_yaml(Path(__file__).with_name(f"{name}.yaml")) for name in ("ranges", "aliases"))
 Config = _section("Config", DEFAULTS)
 
 
@@ -150,7 +189,29 @@ def _merge(base, changes):
     return base | {key: _merge(base.get(key), value) for key, value in changes.items()}
 
 
-def _explain(error, values, defaults, given, path):
+def _keys(tree, unused, start=""):
+    """Yield the dotted keys of a tree of dicts, and of its sections; not those in sections that are named in `unused`."""
+    for key, value in tree.items():
+        if key not in unused:
+            yield start + key
+            yield from _keys(value, unused, f"{start}{key}.") if isinstance(value, dict) else ()
+
+
+def _meant(name, values):
+    """Dotted keys, at most three, that an unknown one of this last part may mean, among those that `values` uses.
+
+    Found by the last part, by what other programs call it, by its letters.
+    """
+    data = "custom" if str(values["dataset"]).startswith("custom") else "ntu"
+    choices = [key for section in ("dataset_args", "optimizer_args", "scheduler_args") for key in DEFAULTS[section]]
+    unused = [key for key in choices if key not in (data, values["optimizer"], values["lr_scheduler"])]
+    keys = list(_keys(DEFAULTS, unused))
+    name = ALIASES.get(name.lower(), name.lower())
+    parts = [name, *difflib.get_close_matches(name, {key.rpartition(".")[2] for key in keys})]
+    return next(filter(None, ([key for key in keys if key.rpartition(".")[2] == part] for part in parts)), [])[:3]
+
+
+def _explain(error, values, given, path):
     """One line for the first thing that is wrong: key, value, what is allowed or meant; keys not `given` are of file `path`."""
     first = error.errors()[0]
     parts = [printable(str(part)) for part in first["loc"]]
@@ -158,7 +219,7 @@ def _explain(error, values, defaults, given, path):
     typed = (key or message).startswith(given) or any(name.startswith(f"{key}.") for name in given)
     hidden = isinstance(value, dict) or (isinstance(value, int) and value.bit_length() > 999)
     if first["type"] == "extra_forbidden":
-        near = " or ".join("--" * typed + name for name in meant(parts[-1], values, defaults))
+        near = " or ".join("--" * typed + name for name in _meant(parts[-1], values))
         message, hidden = f"no such key; {f'did you mean {near}?' if near else 'docs/configuration.md lists all'}", True
     place = f"{key}{'' if hidden else f' {value!r:.60}'}: " if key else ""
     return f"{'--' if typed else f'{path}: '}{place}{message[0].lower()}{message[1:]}"
@@ -181,4 +242,4 @@ def load_config(name, overrides=()):
     try:
         return Config(**{str(key): value for key, value in values.items()})
     except ValidationError as error:
-        raise UserError(_explain(error, values, DEFAULTS, tuple(dotted for dotted, _ in overrides), path)) from error
+        raise UserError(_explain(error, values, tuple(dotted for dotted, _ in overrides), path)) from error
