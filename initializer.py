@@ -3,6 +3,7 @@
 import random
 from collections import Counter
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -148,26 +149,20 @@ def build_runner(model, all_frames=False, to_static=False):
     return Runner(model, all_frames) if on_gpu() else ThreadedRunner(model, threads(), all_frames, FoldedRunner)
 
 
-def build_schedule(config, steps_per_epoch):
-    """(learning-rate scheduler, one step a batch; function of an epoch that says whether to evaluate after it)."""
-    args = config.schedule.model_dump()
-    factor = FACTORS[config.lr_scheduler]
-    base = getattr(config.optimizer_args, config.optimizer).learning_rate
-    if config.scale_lr:
-        together = config.data.train_batch_size * get_world_size() * config.accumulate
-        base *= together / RECIPE_BATCH
-        get_logger().info(f"--scale_lr: learning rate {base:g} for {together} samples a step")
-    schedule = paddle.optimizer.lr.LambdaDecay(base, lambda step: factor(step, steps_per_epoch, **args))
-    return schedule, lambda epoch: evaluates_after(epoch, args["max_epoch"], args.get("step_lr"))
-
-
 def build_recipe(config, model, train_loader):
     """The Recipe of a configuration: optimizer, schedule and precision, for the batches of a loader."""
-    schedule, evaluate_after = build_schedule(config, train_loader.batches.steps // config.accumulate)
+    args, factor = config.schedule.model_dump(), FACTORS[config.lr_scheduler]
+    rate = getattr(config.optimizer_args, config.optimizer).learning_rate
+    if config.scale_lr:
+        together = config.data.train_batch_size * get_world_size() * config.accumulate
+        rate *= together / RECIPE_BATCH
+        get_logger().info(f"--scale_lr: learning rate {rate:g} for {together} samples a step")
+    steps = train_loader.batches.steps // config.accumulate
+    schedule = paddle.optimizer.lr.LambdaDecay(rate, lambda step: factor(step, steps, **args))
     optimizer = build_optimizer(config, model, schedule)
     amp = mixed_precision(config.amp, config.amp_dtype, model, optimizer)
-    epochs, steps = config.schedule.max_epoch, config.accumulate
-    return Recipe(optimizer, schedule, epochs, evaluate_after, config.seed, steps, amp, config.skip_nonfinite)
+    evaluates = partial(evaluates_after, max_epoch=args["max_epoch"], step_lr=args.get("step_lr"))
+    return Recipe(optimizer, schedule, args["max_epoch"], evaluates, config.seed, config.accumulate, amp, config.skip_nonfinite)
 
 
 def build_optimizer(config, model, schedule):
