@@ -73,8 +73,7 @@ def train(config, tuned, command):
     resume_with = f"the same command and -r: {command} -r -pp {shlex.quote(str(folder / 'last.pdparams'))}"
     bar = not config.no_progress_bar and watched()
     output = Output(folder, recorder, config.checkpoint_minutes, bar, resume_with)
-    trainer = Trainer(initializer.build_runner(model, config.all_frames, config.to_static), data, recipe, output)
-    trainer.resume(state)
+    trainer = Trainer(initializer.build_runner(model, config.all_frames, config.to_static), data, recipe, output, state)
 
     initializer.log_setup(config, feeders[0], model)
     place = f"epoch {trainer.epoch + 1}, batch {trainer.progress.step + 1}, learning rate {recipe.optimizer.get_lr():.6g}"

@@ -71,37 +71,33 @@ def log_scores(scores, seconds, devices=1):
 class Trainer:
     """Trains a Runner's network to the last epoch, evaluating and saving on the way.
 
-    It is handed Data, a Recipe and an Output (training/recipe.py). What a checkpoint needs is in `epoch`, the epoch at work
-    (from 0), `progress` in it and `best`; all sums are over all ranks.
+    It is handed Data, a Recipe and an Output (training/recipe.py), and a ResumeState to begin at, whose weights and optimizer
+    state are loaded already. What a checkpoint needs is in `epoch`, the epoch at work (from 0), `progress` in it and `best`; all
+    sums are over all ranks.
     """
 
-    def __init__(self, runner, data, recipe, output):
+    def __init__(self, runner, data, recipe, output, state):
         self.runner, self.model, self.data, self.recipe, self.output = runner, runner.model, data, recipe, output
         self.amp = recipe.amp or {"enable": False}
         self.scaler = paddle.amp.GradScaler(
             enable=self.amp["enable"] and self.amp["dtype"] == "float16", init_loss_scaling=65536.0
         )
+        if state.scaler and self.scaler.is_enable() and state.scaler.keys() == self.scaler.state_dict().keys():
+            self.scaler.load_state_dict(state.scaler)
         self.rank, self.world = paddle.distributed.get_rank(), paddle.distributed.get_world_size()
         self.steps = data.train.batches.steps // recipe.accumulate * recipe.accumulate  # batches of an epoch
-        self.best = {"acc_top1": 0.0, "acc_top5": 0.0, "cm": 0}
-        self.epoch, self.progress = 0, Progress(world=self.world)
+        self.epoch, self.best = state.epoch + 1, state.best or {"acc_top1": 0.0, "acc_top5": 0.0, "cm": 0}
+        self.progress = state.progress or Progress(world=self.world)
+        if self.progress.world != self.world:
+            get_logger().info(f"Changed since the checkpoint: {self.progress.world} -> {self.world} processes")
+        step = min(self.progress.step, self.steps)
+        self.progress.step, self.progress.world = step - step % recipe.accumulate, self.world
+        recipe.schedule.step((self.epoch * self.steps + self.progress.step) // recipe.accumulate)
         self.trained, self.signals = 0, []  # batches of this process
         self.late, self.sent = int(on_gpu()), deque()  # a GPU gets its next step before figures of the last one are waited for
         self.asked = np.zeros(2)  # to stop, to save: in figures of all ranks, so that they do it at the same step
         self.statistics = [p for p in self.model.parameters() if p.stop_gradient]  # batch norm's running means and variances
         collectives.broadcast(self.model.parameters())
-
-    def resume(self, state):
-        """Go on at a ResumeState; weights and optimizer state are loaded already."""
-        self.epoch, self.best = state.epoch + 1, state.best or self.best
-        self.progress = state.progress or self.progress
-        if self.progress.world != self.world:
-            get_logger().info(f"Changed since the checkpoint: {self.progress.world} -> {self.world} processes")
-        step = min(self.progress.step, self.steps)
-        self.progress.step, self.progress.world = step - step % self.recipe.accumulate, self.world
-        self.recipe.schedule.step((self.epoch * self.steps + self.progress.step) // self.recipe.accumulate)
-        if state.scaler and self.scaler.is_enable() and state.scaler.keys() == self.scaler.state_dict().keys():
-            self.scaler.load_state_dict(state.scaler)
 
     def save(self, name="last"):
         """Write a checkpoint to the run folder (rank 0); `last` keeps the one before it as previous.pdparams."""
