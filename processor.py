@@ -124,8 +124,7 @@ class Trainer:
                 if self.recipe.evaluates_after(self.epoch):
                     self.save()  # a run killed while it evaluates goes on from here
                     better = self.score(figures)
-                else:
-                    self.output.recorder.add(epoch=self.epoch + 1, **figures)
+                self.output.recorder.add(epoch=self.epoch + 1, **figures)
                 log.debug(f"Saving model for epoch {self.epoch + 1}/{self.recipe.max_epoch} ...")
                 log.info(self.summary(figures, better))
                 self.epoch, self.progress = self.epoch + 1, Progress(seconds=time.time() - self.run_start, world=self.world)
@@ -251,7 +250,7 @@ class Trainer:
             get_logger().info(f"Time left: about {spoken(seconds)}")
 
     def score(self, figures):
-        """Score the eval split, log it, record it with the epoch's other `figures`; returns whether it is the best so far."""
+        """Score the eval split, log it, put it with the epoch's other `figures`; returns whether it is the best so far."""
         get_logger().debug(f"Evaluating for epoch {self.epoch + 1}/{self.recipe.max_epoch} ...")
         collectives.broadcast(self.statistics)  # ranks saw other batches: score what rank 0 saves
         stop_if_asked = lambda: self.signals and self.stop()  # noqa: E731
@@ -260,9 +259,7 @@ class Trainer:
         state = log_scores(scores, seconds, self.world)
         better = state["acc_top1"] > self.best["acc_top1"] or not isinstance(self.best["cm"], np.ndarray)
         self.best = state if better else self.best
-        results = {"eval_top1": state["acc_top1"], "eval_top5": state["acc_top5"], "eval_loss": scores.mean_loss()}
-        figures |= results
-        self.output.recorder.add(epoch=self.epoch + 1, **figures)
+        figures |= {"eval_top1": state["acc_top1"], "eval_top5": state["acc_top5"], "eval_loss": scores.mean_loss()}
         if better and self.rank == 0:
             save_class_table(self.output.folder / "best_classes.csv", state["cm"], self.data.class_names)
         return better
