@@ -27,7 +27,7 @@ from reader.transformer import view_normalise
 from utils.errors import UserError, printable
 from utils.files import replacing, replacing_folder
 from utils.log import get_logger
-from utils.process import cores
+from utils.process import cores, stop_signals
 
 SAMPLE_SHAPE = (NUM_AXES, MAX_FRAMES, NUM_JOINTS, NUM_BODIES)
 SAMPLE_BYTES = 4 * math.prod(SAMPLE_SHAPE)
@@ -178,26 +178,17 @@ def _in_workers(read, samples, workers):
     size = AHEAD * BATCH * workers
     parts = (samples[start : start + size] for start in range(0, len(samples), size))
     try:
-        late = []  # SIGTERM while workers are being started, one of which would be left half made
-        previous = {
-            signal.SIGINT: signal.signal(signal.SIGINT, signal.SIG_IGN),  # workers inherit that Ctrl-C is for this process alone
-            signal.SIGTERM: signal.signal(signal.SIGTERM, lambda number, _: late.append(number)),
-        }
-        try:
+        with stop_signals() as late:  # SIGTERM now would leave a worker half made
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # workers inherit that Ctrl-C is for this process alone
             results = pool.map(read, next(parts), chunksize=BATCH)
-        except OSError as error:  # the pool broke while it was still starting workers
-            raise BrokenProcessPool(str(error)) from error
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
-        if late:
-            signal.raise_signal(signal.SIGTERM)
+        for number in late:
+            signal.raise_signal(number)
         for part in parts:
             more = pool.map(read, part, chunksize=BATCH)  # so that no worker waits for what is written meanwhile
             yield from results
             results = more
         yield from results
-    except BrokenProcessPool as error:
+    except (BrokenProcessPool, OSError) as error:  # OSError: while it was still starting workers
         for child in set(multiprocessing.active_children()).difference(others):
             child.kill()  # one started while the pool broke would be waited for without end
             child.join()
