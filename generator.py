@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 import time
+from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
@@ -48,9 +49,9 @@ class Sample(NamedTuple):
 
 
 class RawFiles(NamedTuple):
-    """What raw folders hold for a data set: {split: [Sample]} in the order of names; lines of text on other entries."""
+    """What raw folders hold for a data set: Samples in the order of their names; lines of text on other entries."""
 
-    samples: dict
+    samples: list
     duplicates: list
     unexpected: list  # entries that are not .skeleton files
     bad: list  # .skeleton files of impossible names and, once they are read, damaged ones
@@ -74,18 +75,22 @@ def generate(dataset, raw_folders, root_folder, transform, *, workers=None, prog
     folder = split_paths(root_folder, transform, dataset, "train")[0].parent.resolve()
     with replacing_folder(folder, {*names["train"], *names["eval"]}) as new:
         _refuse_empty(raw.samples, folder)
-        needed, free = sum(map(len, raw.samples.values())) * SAMPLE_BYTES, shutil.disk_usage(new).free
+        needed, free = len(raw.samples) * SAMPLE_BYTES, shutil.disk_usage(new).free
         if free < needed:
             raise UserError(f"{folder}: needs {needed / 1e9:.2f} GB of free disk space, there are {free / 1e9:.2f}")
-        files = {split: [new / name for name in pair] for split, pair in names.items()}
-        written = _write_data_set(files, _read_all(raw, transform, workers, progress))
+        files, written = {split: [new / name for name in pair] for split, pair in names.items()}, []
+        with closing(_read_all(raw, transform, workers, progress)) as read, writing_data_set(files, SAMPLE_SHAPE) as add:
+            for sample, x in read:
+                if not sample.error:
+                    add(sample.split, x, os.path.basename(sample.path), sample.label, sample.num_frames)
+                    written.append(sample)
         _report_bad(raw.bad, folder.with_name(f"{folder.name}_bad_files.txt"), skip_bad)
         _refuse_empty(written, folder)
-    for split, samples in written.items():
-        log(f"{split}: {len(samples)} samples, {folder / names[split][0]}")
+    for split in SPLITS:
+        log(f"{split}: {sum(sample.split == split for sample in written)} samples, {folder / names[split][0]}")
     log(f"Left out: {len(raw.ignored)} named in reader/ignore.txt, {len(raw.other)} of other setups")
     log(f"Left out: {len(raw.bad)} bad files" + f", see {folder}_bad_files.txt" * bool(raw.bad))
-    empty = [os.path.basename(s.path) for samples in written.values() for s in samples if not s.has_skeleton]
+    empty = [os.path.basename(s.path) for s in written if not s.has_skeleton]
     log(f"Samples without any skeleton, all zero: {len(empty)} {' '.join(empty)}".rstrip())
     log(f"Generation time: {time.perf_counter() - start:.2f}s")
     return folder
@@ -96,23 +101,22 @@ def check(dataset, raw_folders, workers=None, progress=True):
     raw = find_samples(dataset, raw_folders)
     samples = [sample for sample, _ in _read_all(raw, False, workers, progress)]
     lines = [f"Data set {dataset}, raw folders: {', '.join(map(str, raw_folders))}"]
-    expected = DATA_SETS[dataset].num_samples
-    for split, count in expected.items():
-        found, unreadable = len(raw.samples[split]), sum(s.error is not None for s in samples if s.split == split)
-        lines.append(f"{split}: {found} files of {count}, {max(0, count - found)} missing, {unreadable} unreadable")
+    found, unreadable = Counter(s.split for s in samples), Counter(s.split for s in samples if s.error)
+    for split, count in DATA_SETS[dataset].num_samples.items():
+        missing = max(0, count - found[split])
+        lines.append(f"{split}: {found[split]} files of {count}, {missing} missing, {unreadable[split]} unreadable")
     lines.append(f"left out: {len(raw.ignored)} named in reader/ignore.txt, {len(raw.other)} of other setups")
     problems = {"duplicates": raw.duplicates, "unexpected names": raw.unexpected, "bad files": raw.bad}
     for kind, entries in problems.items():
         lines += [f"{kind}: {len(entries)}", *(f"  {entry}" for entry in entries)]
-    complete = all(len(raw.samples[split]) == count for split, count in expected.items())
-    return lines, complete and not any(problems.values())
+    return lines, found == DATA_SETS[dataset].num_samples and not any(problems.values())
 
 
 def find_samples(dataset, raw_folders):
     """RawFiles of a data set; raises UserError if there is none."""
     if dataset not in DATA_SETS:
         raise UserError(f"{dataset}: no such data set; there are {', '.join(DATA_SETS)}")
-    raw, folders = RawFiles({split: [] for split in SPLITS}, [], [], [], [], []), {}
+    raw, folders = RawFiles([], [], [], [], [], []), {}
     for folder in dict.fromkeys(Path(folder).resolve() for folder in raw_folders):
         try:
             names = sorted(os.listdir(folder))
@@ -128,7 +132,7 @@ def find_samples(dataset, raw_folders):
                 folders[name] = folder
     for name in sorted(folders):
         _sort_in(raw, name, os.path.join(folders[name], name), DATA_SETS[dataset])
-    if not any(raw.samples.values()) and not raw.bad:
+    if not raw.samples and not raw.bad:
         below = next((path.parent for folder in raw_folders for path in Path(folder).glob("*/*.[sS][kK][eE]*")), None)
         hint = f"; there are some in {below}: name that folder" if below else ""
         raise UserError(f"{', '.join(map(str, raw_folders))}: no .skeleton files of {dataset} there{hint}")
@@ -150,7 +154,7 @@ def _sort_in(raw, name, path, data_set):
         raw.ignored.append(path)
     else:
         split = "train" if data_set.is_train(parsed) else "eval"
-        raw.samples[split].append(Sample(path, parsed.action - 1, split))
+        raw.samples.append(Sample(path, parsed.action - 1, split))
 
 
 # ---------------------------------------------------------------- reading samples
@@ -161,10 +165,10 @@ def _read_all(raw, transform, workers, progress):
 
     At the end the damaged ones are among raw.bad.
     """
-    read, todo = partial(_read, transform=transform), [*raw.samples["train"], *raw.samples["eval"]]
-    workers = min(workers or cores(), math.ceil(len(todo) / FILES_A_WORKER))
-    done = _in_workers(read, todo, workers) if workers > 1 else map(read, todo)
-    for sample, x in tqdm(done, total=len(todo), unit=" files", disable=None if progress else True):
+    read, total = partial(_read, transform=transform), len(raw.samples)
+    workers = min(workers or cores(), math.ceil(total / FILES_A_WORKER))
+    done = _in_workers(read, raw.samples, workers) if workers > 1 else map(read, raw.samples)
+    for sample, x in tqdm(done, total=total, unit=" files", disable=None if progress else True):
         if sample.error:
             raw.bad.append(sample.error)
         yield sample, x
@@ -218,17 +222,6 @@ def _read(sample, transform):
 # ---------------------------------------------------------------- what is written
 
 
-def _write_data_set(files, read):
-    """Write what `read` yields to `files` {split: (data, labels)}; returns {split: [Sample written]}."""
-    written = {split: [] for split in SPLITS}
-    with closing(read), writing_data_set(files, SAMPLE_SHAPE) as add:
-        for sample, x in read:
-            if not sample.error:
-                add(sample.split, x, os.path.basename(sample.path), sample.label, sample.num_frames)
-                written[sample.split].append(sample)
-    return written
-
-
 def _report_bad(bad, report, skip_bad):
     """Name bad files in the file `report`, which goes where there are none; raises UserError unless they are left out."""
     if not bad:
@@ -243,5 +236,5 @@ def _report_bad(bad, report, skip_bad):
 
 def _refuse_empty(samples, folder):
     for split in SPLITS:
-        if not samples[split]:
+        if not any(sample.split == split for sample in samples):
             raise UserError(f"{folder.name}: no usable file belongs to the {split} split; are all raw files there?")
