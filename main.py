@@ -188,11 +188,6 @@ def extract(config, tuned, command):
     print(closing_block("Exported", {"program": f"{prefix}.*"}, jobs))
 
 
-def launched():
-    """Whether Paddle's launcher started this process."""
-    return "PADDLE_TRAINERS_NUM" in os.environ
-
-
 def launch(config, argv):
     """-g 0 1: become Paddle's launcher, with a process for each GPU; returns where one process is enough."""
     from training.device import launcher_options
@@ -208,14 +203,15 @@ def main(argv=None):
     from options.schema import load_config
 
     config = load_config(name, overrides)
-    if config.delay_hours and not launched():
+    launched = "PADDLE_TRAINERS_NUM" in os.environ  # by Paddle's launcher
+    if config.delay_hours and not launched:
         print(f"Starting in {config.delay_hours} hours")
         time.sleep(config.delay_hours * 3600)
     try:
         if config.generate_data or config.check:
             return generate_or_check(config)
         tuned = start_paddle()
-        if not (config.extract or launched()):
+        if not (config.extract or launched):
             launch(config, argv)
         if config.pretrained_path in ("best", "last"):
             import initializer
