@@ -113,6 +113,9 @@ class EfficientGCN(nn.Layer):
         if not 0 <= fusion_stage < len(block_args):
             raise ValueError(f"model_args.fusion_stage {fusion_stage}: must be 0 to {len(block_args) - 1}")
         self.blocks, self.frames = scale_blocks(model_type, block_args, scale_args), Frames()
+        narrowest = min(width for width, _, _ in self.blocks)
+        if reduct_ratio > narrowest:
+            raise ValueError(f"model_args.reduct_ratio {reduct_ratio}: must be at most {narrowest}, the narrowest block's width")
         window, common, seen = kernel_size[0], {"act_type": act_type, "bias": bias}, {"parts": parts, "frames": self.frames}
         ratios = {"expand_ratio": expand_ratio, "reduct_ratio": reduct_ratio}
         spatial = partial(SpatialGraphLayer, A=A[: kernel_size[1] + 1], edge=edge, **common)

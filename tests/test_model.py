@@ -213,6 +213,7 @@ def test_an_untrained_network_starts_at_the_loss_of_guessing():
         ({"att_type": "x"}, "att_type"),
         ({"fusion_stage": 2}, "fusion_stage"),
         ({"kernel_size": [5, 11]}, "hops"),
+        ({"reduct_ratio": 64}, "reduct_ratio 64: must be at most 16"),
     ],
 )
 def test_sizes_that_do_not_fit_are_refused_where_the_network_is_built(small_network, changes, text):
