@@ -32,8 +32,7 @@ def processor():
 
 def environment():
     """Variables that give every side what utils.start_paddle gives Paddle: threads, MKL's code path on AMD, memory kept."""
-    cpu = Path("/proc/cpuinfo")
-    amd = {"MKL_DEBUG_CPU_TYPE": "5"} if cpu.exists() and "AuthenticAMD" in cpu.read_text() else {}
+    amd = {"MKL_DEBUG_CPU_TYPE": "5"} if "AMD" in processor() else {}
     threads = {"OMP_NUM_THREADS": str(cores()), "MKL_NUM_THREADS": str(cores())}
     return {**threads, **amd, "MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40), "MALLOC_ARENA_MAX": "1"}
 
@@ -67,7 +66,7 @@ def _measure():
 
 @dataclass
 class Taken:
-    """What one side took: seconds of each call that counts, and the values of all calls of its first process."""
+    """What one side took: seconds of each call that counts, and the values of all calls."""
 
     seconds: list = field(default_factory=list)
     values: list = field(default_factory=list)
@@ -79,28 +78,23 @@ def in_turn(sides, repeats, warm_up=1):
     with contextlib.ExitStack() as stack:
         calls = {name: stack.enter_context(started(*side)) for name, side in sides.items()}
         for round_number in range(warm_up + repeats):
-            for name, side in calls.items():
-                _call(side, taken[name], counts=round_number >= warm_up)
+            for name, call in calls.items():
+                time.sleep(PAUSE)
+                seconds, value = call()
+                taken[name].values.append(value)
+                if round_number >= warm_up:
+                    taken[name].seconds.append(seconds)
     return taken
 
 
-def one_at_a_time(sides, rounds, calls, warm_up=1):
+def one_at_a_time(sides, rounds, calls):
     """The same, one side alive at a time: each is started, called and ended in each round; rounds * calls count."""
     taken = {name: Taken() for name in sides}
-    for _ in range(rounds):
-        for name, side in sides.items():
-            with started(*side) as call:
-                for number in range(warm_up + calls):
-                    _call(call, taken[name], counts=number >= warm_up)
+    for name, side in [*sides.items()] * rounds:
+        more = in_turn({name: side}, calls)[name]
+        taken[name].seconds += more.seconds
+        taken[name].values += more.values
     return taken
-
-
-def _call(side, taken, counts):
-    time.sleep(PAUSE)
-    seconds, value = side()
-    taken.values.append(value)
-    if counts:
-        taken.seconds.append(seconds)
 
 
 def several(calls, factory, *arguments):
