@@ -87,11 +87,8 @@ def test_a_side_that_dies_ends_the_program():
 
 
 def test_every_colour_of_the_scaling_plot_has_one_for_dark_pages(tmp_path):
-    import matplotlib
-
     points = [[what, value, 1, 288, 2, 1, 10.0 * value] for what, values in SWEEPS.items() for value in values]
-    with matplotlib.rc_context():
-        plot(tmp_path / "plot.svg", {"one": points, "two": points}, [["loader", 1, 5.0], ["loader", 2, 9.0]])
+    plot(tmp_path / "plot.svg", {"one": points, "two": points}, [["loader", 1, 5.0], ["loader", 2, 9.0]])
     rules, drawn = (tmp_path / "plot.svg").read_text().split("@media(prefers-color-scheme:dark)")[1].split("</style>", 1)
     colours = set(re.findall(r"(?:fill|stroke): #\w{6}", drawn))
     assert len(colours) > 6 and all(f'[style*="{colour}"]' in rules for colour in colours), colours
