@@ -110,12 +110,7 @@ def train_before(folder, weights, batch, bodies):
     code += "for _ in sys.stdin: print(step(), flush=True)"
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     process = subprocess.Popen([sys.executable, "-c", code], cwd=folder, text=True, bufsize=1, **pipes)
-
-    def step():
-        process.stdin.write("\n")
-        return float(process.stdout.readline())
-
-    return step
+    return lambda: process.stdin.write("\n") and float(process.stdout.readline())
 
 
 def train_plain(framework, weights, batch, bodies, real):
