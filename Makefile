@@ -80,7 +80,7 @@ gpu-checks: $(VENV)/.ready  ## what a GPU makes of this project, as a table for 
 	@$(RUN) -m benchmarks.gpu_checks $(if $(WEIGHTS),--weights $(WEIGHTS)) $(if $(GOLDEN),--golden $(GOLDEN)) $(if $(CPU),--cpu)
 
 alignment: venv  ## compare with outputs of the published code: GOLDEN=DIR WEIGHTS=FILE
-	@$(RUN) benchmarks/alignment.py --golden $(GOLDEN) --weights $(WEIGHTS)
+	@$(RUN) -m benchmarks.alignment --golden $(GOLDEN) --weights $(WEIGHTS)
 
 docs: venv  ## make the tables of docs/configuration.md and docs/model_zoo.md anew
 	@$(RUN) -m tests.helpers.tables

@@ -1,26 +1,19 @@
 """How far this code is from the published one: forward, metric, loss, backward, schedule, training steps, as a table.
 
-python benchmarks/alignment.py --golden DIR --weights xsub.pdparams      # DIR: outputs of the published code, docs/alignment.md
+python -m benchmarks.alignment --golden DIR --weights xsub.pdparams      # DIR: outputs of the published code, docs/alignment.md
 """
-
-import os
-import sys
-
-if __name__ == "__main__":  # before the imports, so that a signal during them is one line too
-    sys.path.insert(0, os.path.realpath(f"{__file__}/../.."))
-    from utils.command import run_command
-
-    sys.exit(run_command("benchmarks.alignment"))
 
 import argparse
 import copy
 import re
+import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
 
 from options.schema import load_config
+from utils.command import run_command
 from utils.errors import UserError
 from utils.files import replacing
 from utils.process import start_paddle, versions
@@ -53,18 +46,18 @@ def data_rows(golden, folder):
     from dataset.features import branch_features
     from dataset.graph import NTU
 
+    def absolute(step, compared, pairs, tolerance):
+        return row(step, compared, max(apart(*pair, "absolute") for pair in pairs), tolerance, "absolute")
+
     expected, read = load(golden, "feeder"), load(golden, "reader")
     for split, transform, what in (("xsub", False, "coordinates in m"), ("xview", True, "after view normalisation")):
         generator.generate(f"ntu-{split}", [golden / "skeletons"], folder, transform, workers=1, progress=False)
         made = folder / ("transformed" if transform else "original") / f"ntu-{split}"
-        parts = [(np.load(made / f"{s}_data.npy"), read[f"{split}_{s}_data"]) for s in ("train", "eval")]
-        worst = max(apart(ours, published, "absolute") for ours, published in parts)
-        yield row("reader", f"{split}: 15 recordings, {what}", worst, 1e-5 if transform else 1e-6, "absolute")
-    worst = apart(NTU.adjacency(), load(golden, "graph_ntu")["A"], "absolute")
-    yield row("graph", "adjacency of 11 hop distances", worst, 1e-6, "absolute")
+        pairs = [(np.load(made / f"{s}_data.npy"), read[f"{split}_{s}_data"]) for s in ("train", "eval")]
+        yield absolute("reader", f"{split}: 15 recordings, {what}", pairs, 1e-5 if transform else 1e-6)
+    yield absolute("graph", "adjacency of 11 hop distances", [(NTU.adjacency(), load(golden, "graph_ntu")["A"])], 1e-6)
     ours = branch_features(read["xsub_train_data"][expected["index"]][:, :, :FRAMES], NTU, "JVB")
-    worst = apart(ours, expected["features"], "absolute")
-    yield row("features", "branches J, V, B of 2 samples", worst, 1e-5, "absolute")
+    yield absolute("features", "branches J, V, B of 2 samples", [(ours, expected["features"])], 1e-5)
 
 
 def load(golden, name):
@@ -104,62 +97,52 @@ def forward_rows(golden, model):
         worst = abs(ours.hits(k).mean() - paddle.metric.accuracy(published, labels.unsqueeze(1), k).item())
         yield row("metric", f"top-{k} of our logits, Paddle's own of the published ones", worst, 1e-9, "absolute")
     loss = paddle.nn.functional.cross_entropy(published, labels).item()
-    yield row("metric", "mean loss, likewise", abs(ours.mean_loss() / loss - 1), 1e-4)
+    yield row("metric", "mean loss, likewise", apart(ours.mean_loss(), loss), 1e-4)
 
 
-def gradient_norms(model):
-    """Norm of each parameter's gradient, by the parameter's name."""
-    return {name: p.grad.norm().item() for name, p in model.named_parameters() if not p.stop_gradient}
+def training_step(runner, features, labels):
+    """(loss, {parameter: norm of its gradient}) of features (N, I, C, T, V, M), whose gradients are left in the network."""
+    from paddle.nn.functional import cross_entropy
 
-
-def exact_gradient_norms(model, features, labels):
-    """The same of the loss of `features` (N, I, C, T, V, M), computed in float64 by a copy of the network in training mode."""
-    import paddle.nn.functional as F
-
-    from training.runners import Runner
-
-    runner = Runner(copy.deepcopy(model).to(dtype="float64"))
-    runner.model.train()
-    runner.backward(F.cross_entropy(runner(features.astype("float64")), labels))
-    return gradient_norms(runner.model)
+    loss = cross_entropy(runner(features), labels)
+    runner.backward(loss)
+    return loss.item(), {name: p.grad.norm().item() for name, p in runner.model.named_parameters() if not p.stop_gradient}
 
 
 def training_rows(golden, model):
-    """Loss, gradients and three steps of Momentum from the published weights, dropout off."""
+    """Loss, gradients and three steps of Momentum from the published weights, dropout off; gradients in float64 too."""
     import paddle
-    import paddle.nn.functional as F
 
     from initializer import build_optimizer, build_runner
+    from training.runners import Runner
 
     expected, runner = load(golden, "train_step_xsub"), build_runner(model)
     features, labels = load(golden, "feeder")["features"], paddle.to_tensor(expected["labels"])
-    exact = exact_gradient_norms(model, features, labels)
-    optimizer = build_optimizer(load_config("2001"), model, 0.01)
     model.train()
+    _, exact = training_step(Runner(copy.deepcopy(model).to(dtype="float64")), features.astype("float64"), labels)
+    optimizer = build_optimizer(load_config("2001"), model, 0.01)
     for number, published in enumerate(expected["loss"]):
-        loss = F.cross_entropy(runner(features), labels)
-        runner.backward(loss)
-        worst = abs(loss.item() / published - 1)
+        loss, ours = training_step(runner, features, labels)
         if number == 0:
-            yield row("loss", "first batch", worst, 1e-3)
-            ours = gradient_norms(model)
+            yield row("loss", "first batch", apart(loss, published), 1e-3)
             theirs = {name: float(expected[f"grad_norm/{name}"]) for name in ours}
-            real = [name for name in ours if theirs[name] >= ROUNDING_NOISE]
-            text = f"norms of {len(real)} gradients (those under 0.1: relative to 0.1)"
-            for norms, right, more in (
-                (ours, theirs, ""),
-                (theirs, exact, ", published against float64"),
-                (ours, exact, ", ours against float64"),
-            ):
-                worst = max(abs(norms[name] - right[name]) / max(right[name], 0.1) for name in real)
-                yield row("backward", text + more, worst, 1e-3)
-            noise = [max(ours[name], theirs[name]) for name in ours if name not in real]
-            text = f"norms of the other {len(noise)}, rounding noise there, against 0"
-            yield row("backward", text, max(noise), 1e-2, "absolute")
+            yield from gradient_rows(ours, theirs, exact)
         else:
-            yield row("training", f"loss after {number} step{'s' * (number > 1)} of Momentum", worst, 1e-3)
+            yield row("training", f"loss after {number} step{'s' * (number > 1)} of Momentum", apart(loss, published), 1e-3)
         optimizer.step()
         optimizer.clear_grad()
+
+
+def gradient_rows(ours, theirs, exact):
+    """Norms of gradients by parameter: our own, the published ones, those in float64."""
+    real = [name for name in ours if theirs[name] >= ROUNDING_NOISE]
+    text = f"norms of {len(real)} gradients (those under 0.1: relative to 0.1)"
+    pairs = {"": (ours, theirs), ", published against float64": (theirs, exact), ", ours against float64": (ours, exact)}
+    for more, (norms, right) in pairs.items():
+        worst = max(abs(norms[name] - right[name]) / max(right[name], 0.1) for name in real)
+        yield row("backward", text + more, worst, 1e-3)
+    noise = [max(ours[name], theirs[name]) for name in ours if name not in real]
+    yield row("backward", f"norms of the other {len(noise)}, rounding noise there, against 0", max(noise), 1e-2, "absolute")
 
 
 def schedule_row(state):
@@ -172,7 +155,7 @@ def schedule_row(state):
     step, args = saved["last_epoch"], load_config("2001").schedule.model_dump()
     text = f"rate at step {step:,} of {70 * STEPS_PER_EPOCH:,}, as the published checkpoint has it"
     rate = 0.1 * FACTORS["cosine"](step, STEPS_PER_EPOCH, **args)
-    return row("schedule", text, abs(rate / float(saved["last_lr"]) - 1), 1e-9)
+    return row("schedule", text, apart(rate, saved["last_lr"]), 1e-9)
 
 
 def main():
@@ -201,3 +184,7 @@ def main():
         raise UserError(f"{len(over)} differences are over their tolerance: {', '.join(over)}")
     print(f"Written: {options.output}")
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))
