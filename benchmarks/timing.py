@@ -164,7 +164,7 @@ class Report:
 
     def compare(self, job, ours, other, wanted, aim=None, at_most=False):
         """A row for the ratio of two sides' medians: the rates' (ours / other), or the times' the other way round."""
-        slow, fast = (ours, other) if at_most or ours.unit.split("/")[-1] == "s" else (other, ours)
+        slow, fast = (ours, other) if at_most or ours.unit.endswith("/s") else (other, ours)
         self.row(job, ours.text(), f"{other.side}: {other.text()}", slow.median / fast.median, wanted, aim, at_most)
 
     def row(self, job, ours, other, value, wanted, aim=None, at_most=False, unit="x"):

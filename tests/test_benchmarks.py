@@ -47,6 +47,7 @@ def test_plain_paddle_network_gives_our_logits():
     [
         ("sequences/s", 4, 2, False, 2.0, "holds"),
         ("sequences/s", 2, 4, False, 0.5, "DOES NOT HOLD"),
+        ("s", 2, 4, False, 2.0, "holds"),
         ("ms/file", 2, 4, False, 2.0, "holds"),
         ("ms/file", 4, 2, False, 0.5, "DOES NOT HOLD"),
         ("ms", 30, 20, True, 1.5, "holds"),
