@@ -3,6 +3,7 @@
 Takes 6 GB in the folder for temporary files (TMPDIR), which should be on a disk.
 """
 
+import contextlib
 import subprocess
 import sys
 import tempfile
@@ -89,10 +90,8 @@ def peak_memory(words):
     while process.poll() is None:
         total = 0
         for one in [process, *process.children(recursive=True)]:
-            try:
+            with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):  # it ended meanwhile
                 total += one.memory_full_info().pss
-            except (psutil.NoSuchProcess, psutil.AccessDenied):
-                continue  # it ended meanwhile
         peak = max(peak, total)
         time.sleep(0.1)
     if process.returncode:
@@ -101,18 +100,16 @@ def peak_memory(words):
 
 
 def measure_memory(report, folder, few, many):
-    config = JOBS["-gd x-view"][0]
-    peaks = {}
+    config, peaks = JOBS["-gd x-view"][0], []
     for count in (few, many):
         raw = make_recordings(folder / f"memory{count}", count)[0].parent
-        peaks[count] = peak_memory(generate(config, raw, folder / f"set{count}"))
-        report.add(f"memory of -gd x-view, {count} files", [peaks[count] / 1e9], "GB", "all processes, PSS sampled every 0.1 s")
-    growth = (peaks[many] - peaks[few]) / (many - few)
-    full = (peaks[many] + max(growth, 0) * (NTU120 - many)) / 1e9
-    texts = [f"{peaks[count] / 1e9:.3f} GB" for count in (many, few)]
-    ratio = peaks[many] / peaks[few]
-    report.row(f"memory of -gd, {many} files against {few}", *texts, ratio, 1.15, at_most=True)
-    job = f"memory of -gd, NTU120's {NTU120} files, by the growth of {growth:.0f} bytes a file"
+        peak = peak_memory(generate(config, raw, folder / f"set{count}")) / 1e9
+        note = "all processes, PSS sampled every 0.1 s"
+        peaks.append(report.add(f"memory of -gd x-view, {count} files", [peak], "GB", note))
+    report.compare(f"memory of -gd, {many} files against {few}", *peaks[::-1], 1.15, at_most=True)
+    growth = (peaks[1].median - peaks[0].median) / (many - few)
+    full = peaks[1].median + max(growth, 0) * (NTU120 - many)
+    job = f"memory of -gd, NTU120's {NTU120} files, by the growth of {1e9 * growth:.0f} bytes a file"
     report.row(job, f"{full:.3f} GB", "", full, 1.0, at_most=True, unit="GB")
 
 

@@ -1,4 +1,4 @@
-"""Runs every benchmark and writes one table: python -m benchmarks.run_all [--quick] [--output FILE] [NAME ...]."""
+"""Runs every benchmark and prints one table, which a run of all in full writes to benchmarks/RESULTS.md."""
 
 import argparse
 import importlib.metadata
@@ -54,10 +54,7 @@ def main():
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run_all", description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", choices=[*PROGRAMS, []], help=f"of {', '.join(PROGRAMS)} (default: all)")
     parser.add_argument("--quick", action="store_true", help="little work, to try the programs: the figures mean nothing")
-    parser.add_argument("--output", help="default: benchmarks/RESULTS.md; with --quick or names: nowhere")
     options = parser.parse_args()
-    whole = not options.quick and not options.names
-    output = options.output or (Path(__file__).with_name("RESULTS.md") if whole else None)
     begin, load, reports, failed = time.time(), os.getloadavg()[0], [], []
     for name in options.names or PROGRAMS:
         try:
@@ -72,7 +69,8 @@ def main():
     lines += [f"**Failed, so without figures: {', '.join(failed)}**", ""] * bool(failed)
     text = "\n".join([*lines, *tables(reports)]) + "\n"
     print(text)
-    if output:
+    if not options.quick and not options.names:
+        output = Path(__file__).with_name("RESULTS.md")
         with replacing(output) as temporary:
             temporary.write_text(text, encoding="utf-8")
         print(f"Written: {output}")
