@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.networks import FRAMES, coordinates
-from benchmarks.plain.features import sample_features
+from benchmarks.plain.data import sample_features
 from benchmarks.timing import in_turn, once, start
 from dataset.features import branch_features
 from dataset.graph import NTU

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from benchmarks.plain import reader as plain
+from benchmarks.plain import data as plain
 from benchmarks.recordings import make_recordings
 from benchmarks.timing import in_turn, python, start
 from dataset.ntu_feeder import load_data, split_paths

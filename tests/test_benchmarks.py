@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks import gpu_checks
-from benchmarks.plain import features, reader
+from benchmarks.plain import data
 from benchmarks.scaling import SWEEPS, plot
 from benchmarks.timing import Report, in_turn, started
 from dataset.features import branch_features
@@ -23,10 +23,10 @@ from tests.helpers.skeleton_corpus import skeleton_bytes
 def test_plain_reader_and_loops_give_our_samples_and_features(tmp_path, bodies):
     path = tmp_path / "S001C001P001R001A001.skeleton"
     path.write_bytes(skeleton_bytes(0, bodies))
-    ours, plain = read_sample(path)[0], reader.read_sample(path)
+    ours, plain = read_sample(path)[0], data.read_sample(path)
     np.testing.assert_allclose(plain, ours, atol=1e-6)
-    np.testing.assert_allclose(reader.view_normalise(plain), view_normalise(ours), atol=1e-5)
-    np.testing.assert_allclose(features.sample_features(plain, NTU.parents, NTU.centre), branch_features(ours, NTU), atol=1e-6)
+    np.testing.assert_allclose(data.view_normalise(plain), view_normalise(ours), atol=1e-5)
+    np.testing.assert_allclose(data.sample_features(plain, NTU.parents, NTU.centre), branch_features(ours, NTU), atol=1e-6)
 
 
 def test_plain_paddle_network_gives_our_logits():

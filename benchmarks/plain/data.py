@@ -1,4 +1,4 @@
-"""NTU RGB+D files read line by line, and view normalisation with loops over frames and joints: no idea of ours in it."""
+"""NTU RGB+D files read line by line; view normalisation and features with loops over frames and joints: no idea of ours in it."""
 
 import math
 
@@ -82,3 +82,24 @@ def turn(bodies, vector, target):
             if frame.sum() != 0:
                 for v, joint in enumerate(frame):
                     frame[v] = np.dot(matrix, joint)
+
+
+def sample_features(x, parents, centre):
+    """The joint, velocity and bone branches (3, 6, T, 25, M) of coordinates (3, T, 25, M)."""
+    C, T, V, M = x.shape
+    joint, velocity, bone = (np.zeros((2 * C, T, V, M), np.float32) for _ in range(3))
+    joint[:C] = x
+    for v in range(V):
+        joint[C:, :, v] = x[:, :, v] - x[:, :, centre]
+    for t in range(T - 2):
+        velocity[:C, t] = x[:, t + 1] - x[:, t]
+        velocity[C:, t] = x[:, t + 2] - x[:, t]
+    for v in range(V):
+        bone[:C, :, v] = x[:, :, v] - x[:, :, parents[v]]
+    length = 0
+    for c in range(C):
+        length = length + bone[c] ** 2
+    length = np.sqrt(length) + 0.0001
+    for c in range(C):
+        bone[C + c] = np.arccos(bone[c] / length)
+    return np.stack([joint, velocity, bone])
