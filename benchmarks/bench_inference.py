@@ -33,10 +33,10 @@ def check_equal(report, weights, programs):
     """Stop where a side's logits are not eager PyTorch's, on clips of two bodies and of one."""
     batch = 3
     for bodies in (2, 1):
-        _, expected = once(networks.infer_plain, "torch", weights, batch, bodies)
+        _, expected = once(networks.infer, "torch", weights, batch, bodies)
         found = {
-            "our network": once(networks.infer_ours, weights, batch, bodies),
-            "plain Paddle port": once(networks.infer_plain, "paddle", weights, batch, bodies),
+            "our network": once(networks.infer, "ours", weights, batch, bodies),
+            "plain Paddle port": once(networks.infer, "paddle", weights, batch, bodies),
             **{name: once(networks.infer_program, *program, batch, bodies) for name, program in programs.items()},
         }
         for name, (_, logits) in found.items():
@@ -56,7 +56,7 @@ def main(argv=None):
         programs = {"Paddle Inference": (two, "native"), "ONNX Runtime": (two, "onnxruntime")}
         check_equal(report, weights, {**programs, "ONNX Runtime, one-body program": (one, "onnxruntime")})
         pairs, single = (make_recordings(Path(folder, name), TURN, None, two_people=name == "two") for name in ("two", "one"))
-        sides = {f"eager PyTorch, batch {n}": (several, TURN // n, networks.infer_plain, "torch", weights, n) for n in batches}
+        sides = {f"eager PyTorch, batch {n}": (several, TURN // n, networks.infer, "torch", weights, n) for n in batches}
         sides |= {
             "two people, ONNX Runtime": (networks.recognise, two, "onnxruntime", pairs),
             "two people, Paddle Inference": (networks.recognise, two, "native", pairs),

@@ -28,16 +28,16 @@ def main(argv=None):
         weights = f"{folder}/weights.npz"
         sides = {}
         for kind, recordings in RECORDINGS.items():
-            sides["ours", kind] = (networks.train_ours, False, weights, batch, *recordings)
+            sides["ours", kind] = (networks.train, "ours", weights, batch, *recordings)
             if kind == FULL and check_out(ALL_FRAMES, folder):  # next to ours, as the machine drifts
                 sides["before", FULL] = (networks.train_before, folder, weights, batch, 2)
-            sides["eager PyTorch", kind] = (networks.train_plain, "torch", weights, batch, *recordings)
-        sides["ours, all frames", TWO] = (networks.train_ours, True, weights, batch, *RECORDINGS[TWO])
-        sides["plain Paddle port", TWO] = (networks.train_plain, "paddle", weights, batch, *RECORDINGS[TWO])
+            sides["eager PyTorch", kind] = (networks.train, "torch", weights, batch, *recordings)
+        sides["ours, all frames", TWO] = (networks.train, "all frames", weights, batch, *RECORDINGS[TWO])
+        sides["plain Paddle port", TWO] = (networks.train, "paddle", weights, batch, *RECORDINGS[TWO])
         steps = one_at_a_time(sides, options.repeats, CALLS)
-        turns = {"ours -e": (networks.infer_ours, weights, batch, *RECORDINGS[MIX])}
+        turns = {"ours -e": (networks.infer, "ours", weights, batch, *RECORDINGS[MIX])}
         for size in BATCHES:
-            turns[f"eager PyTorch, batch {size}"] = (several, batch // size, networks.infer_plain, "torch", weights, size)
+            turns[f"eager PyTorch, batch {size}"] = (several, batch // size, networks.infer, "torch", weights, size)
         scored = one_at_a_time({name: side for name, side in turns.items() if 0 not in side}, options.repeats, CALLS)
     for (name, kind), side in steps.items():
         losses, expected = (one.values[: 1 + CALLS] for one in (side, steps["eager PyTorch", kind]))

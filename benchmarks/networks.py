@@ -17,6 +17,7 @@ from tools.demo_data import FRAMES as LENGTHS
 FRAMES = 288
 MIX = 1 + 11 / 60  # bodies in NTU's recordings: 11 of 60 classes show two people
 LEARNING_RATE = 0.01
+PLAIN = ("torch", "paddle")  # frameworks of the plain network
 
 
 def coordinates(batch, bodies=2, frames=FRAMES, slots=2, seed=0, real=False):
@@ -95,37 +96,27 @@ def build_plain(framework, weights, training=False):
 # ---------------------------------------------------------------- one training step; the value is the loss
 
 
-def train_ours(all_frames, weights, batch, bodies, real):
-    """A step as main.py takes it, without or with the frames that need no work."""
-    model = build_ours(weights, train=True)
-    import initializer
+def train(side, weights, batch, bodies, real):
+    """A step of SGD with Nesterov momentum.
 
-    runner = initializer.build_runner(model, all_frames)
-    return training_step("paddle", runner, runner.backward, model.parameters(), batch, bodies, real)
+    `side`: "ours", as main.py takes it; "all frames", the same without leaving any out; "torch", "paddle": the plain network.
+    """
+    if side in PLAIN:
+        network = build_plain(side, weights, training=True)
+        backward, parameters = lambda loss: loss.backward(), network.parameters
+    else:
+        model = build_ours(weights, train=True)
+        import initializer
 
-
-def train_before(folder, weights, batch, bodies):
-    """A step as the files of an older commit in `folder` take it, in a process of its own, on clips that fill all frames."""
-    code = f"import sys; from benchmarks.networks import train_ours; step = train_ours({weights!r}, {batch}, {bodies})\n"
-    code += "for _ in sys.stdin: print(step(), flush=True)"
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    process = subprocess.Popen([sys.executable, "-c", code], cwd=folder, text=True, bufsize=1, **pipes)
-    return lambda: process.stdin.write("\n") and float(process.stdout.readline())
-
-
-def train_plain(framework, weights, batch, bodies, real):
-    model = build_plain(framework, weights, training=True)
-    return training_step(framework, model, lambda loss: loss.backward(), model.parameters, batch, bodies, real)
-
-
-def training_step(framework, network, backward, parameters, batch, bodies, real):
-    """A function that takes one step of SGD with Nesterov momentum and returns the loss; `network`: features to logits."""
-    framework, x, labels = import_module(framework), clips(batch, bodies, real=real), np.arange(batch) % 60
-    if framework.__name__ == "torch":
+        network = initializer.build_runner(model, side == "all frames")
+        backward, parameters = network.backward, [p for p in model.parameters() if not p.stop_gradient]
+    framework = import_module(side if side in PLAIN else "paddle")
+    x, labels = clips(batch, bodies, real=real), np.arange(batch) % 60
+    if side == "torch":
         optimizer = framework.optim.SGD(parameters, LEARNING_RATE, 0.9, weight_decay=1e-4, nesterov=True)
         y, clear_gradients = framework.from_numpy(labels), optimizer.zero_grad
     else:
-        options = {"parameters": [p for p in parameters if not p.stop_gradient], "use_nesterov": True, "weight_decay": 1e-4}
+        options = {"parameters": parameters, "use_nesterov": True, "weight_decay": 1e-4}
         optimizer = framework.optimizer.Momentum(LEARNING_RATE, 0.9, **options)
         y, clear_gradients = framework.to_tensor(labels), partial(optimizer.clear_grad, set_to_zero=False)
 
@@ -139,24 +130,29 @@ def training_step(framework, network, backward, parameters, batch, bodies, real)
     return step
 
 
+def train_before(folder, weights, batch, bodies):
+    """A step as the files of an older commit in `folder` take it, in a process of its own, on clips that fill all frames."""
+    code = f"import sys; from benchmarks.networks import train_ours; step = train_ours({weights!r}, {batch}, {bodies})\n"
+    code += "for _ in sys.stdin: print(step(), flush=True)"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=folder, text=True, bufsize=1, **pipes)
+    return lambda: process.stdin.write("\n") and float(process.stdout.readline())
+
+
 # ---------------------------------------------------------------- logits of one batch; the value are the logits
 
 
-def infer_ours(weights, batch, bodies=2, real=False):
-    """Logits as main.py -e computes them."""
-    model = build_ours(weights)
-    import initializer
+def infer(side, weights, batch, bodies=2, real=False):
+    """Logits of "ours", as main.py -e computes them, or of the plain network in "torch" or "paddle"."""
+    if side in PLAIN:
+        network = build_plain(side, weights)
+    else:
+        model = build_ours(weights)
+        import initializer
 
-    return infer("paddle", initializer.build_runner(model).for_evaluation(), batch, bodies, real)
-
-
-def infer_plain(framework, weights, batch, bodies=2, real=False):
-    return infer(framework, build_plain(framework, weights), batch, bodies, real)
-
-
-def infer(framework, network, batch, bodies, real):
-    framework, x = import_module(framework), clips(batch, bodies, real=real)
-    no_gradients = framework.inference_mode if framework.__name__ == "torch" else framework.no_grad
+        network = initializer.build_runner(model).for_evaluation()
+    framework, x = import_module(side if side in PLAIN else "paddle"), clips(batch, bodies, real=real)
+    no_gradients = framework.inference_mode if side == "torch" else framework.no_grad
 
     def run():
         with no_gradients():
