@@ -23,10 +23,9 @@ from dataset.graph import MAX_HOP
 from options.schema import load_config
 from utils.errors import UserError, printable
 from utils.files import read_safetensors, replacing
-from utils.pickles import load_pickle
+from utils.pickles import Tensor, load_pickle, load_torch
 from utils.process import start_paddle
 from utils.terminal import Parser
-from utils.torch_file import Tensor, load_torch
 
 HOLDERS = ("model", "state_dict", "model_state_dict", "net", "network")  # keys under which files keep their weights
 WRAPPERS = {"module", "model", "net", "network", "backbone", "_layers"}  # what wrappers put before names

@@ -107,7 +107,7 @@ def labels(data):
 
 
 def torch(data):
-    from utils.torch_file import load_torch
+    from utils.pickles import load_torch
 
     refused(load_torch, _file("x.pt", data))
 
