@@ -7,7 +7,7 @@ import numpy as np
 
 from benchmarks.networks import FRAMES, coordinates
 from benchmarks.plain.data import sample_features
-from benchmarks.timing import in_turn, once, start
+from benchmarks.timing import in_turn, start
 from dataset.features import branch_features
 from dataset.graph import NTU
 from dataset.loader import Loader
@@ -65,9 +65,8 @@ def main(argv=None):
         paths = write_data_set(Path(folder), count)
         sides = {workers: (loader, paths, workers) for workers in (0, 1, WORKERS)}
         taken = in_turn(sides, max(1, options.repeats // 3))
-        _, fed = once(loader, paths, WORKERS)
     for workers, side in taken.items():
-        rates = [fed / seconds for seconds in side.seconds]
+        rates = [side.values[0] / seconds for seconds in side.seconds]
         rate = report.add(f"loader, {workers} workers", rates, "sequences/s", f"batch {BATCH}")
     job = f"loader, {WORKERS} workers, against {GPU_RATE} sequences/s"
     report.row(job, rate.text(), "one GPU, published", rate.median / GPU_RATE, 10)
