@@ -185,7 +185,8 @@ def extract(config, tuned, command):
     recording = "FILE.npy" if config.data.graph else "FILE.skeleton"
     recognise = f"python infer.py --model_file {shlex.quote(str(prefix))} --data_file {recording}"
     jobs = {} if config.export_to in ("triton", "pphuman", "web") else {"recognise a recording": recognise}
-    print(closing_block("Exported", {"program": f"{prefix}.*"}, jobs))
+    places = {"page": f"{prefix}.html"} if config.export_to == "web" else {"program": f"{prefix}.*"}
+    print(closing_block("Exported", places, jobs))
 
 
 def launch(config, argv):

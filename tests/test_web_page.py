@@ -140,11 +140,11 @@ def test_skeletons_of_ones_own_in_2d(started, tmp_path, browser):
 
 
 @pytest.mark.full
-def test_published_weights_name_the_golden_recordings_as_infer_does(started, tmp_path, browser, published):
+def test_published_weights_name_the_golden_recordings_as_infer_does(started, tmp_path, browser, published, capsys):
     runtime_or_skip()
     for to in "web", "onnx":
         assert main(["-c", "2001", "-ex", "-pp", str(published), "--export_to", to, "--export_one_body", "true", "--save_inference_dir", str(tmp_path)]) == 0
-    assert (tmp_path / "xsub.html").stat().st_size < 9e6
+    assert (tmp_path / "xsub.html").stat().st_size < 9e6 and f"{tmp_path / 'xsub.html'}\n" in capsys.readouterr().out
     paths = sorted((GOLDEN / "skeletons").glob("*.skeleton"))
     page = started(tmp_path / "xsub.html")
     give(page, *paths)
