@@ -143,7 +143,7 @@ def noted(sample, settings, window):
 
 
 def recognise(recognizer, options, failures):
-    """Yield the Predictions of a command line's data, each when it is printed; then print what is asked for over all.
+    """Yield the Predictions of a command line's data, each when it is printed or written; then print what is said over all.
 
     The list `failures` takes (name, error) of recordings that fail.
     """
@@ -159,7 +159,7 @@ def recognise(recognizer, options, failures):
             classes = recognizer.program.classes or action_names(1 + max(sample.label for sample in samples))
             right += show_batch(samples, predictions, classes)
         for sample, prediction in zip(samples, predictions, strict=True):
-            if sample.label is None:
+            if sample.label is None and not options.output:
                 show(prediction, last)
             last = prediction.name
             for note in noted(sample, recognizer.settings, options.window):
@@ -216,7 +216,7 @@ def parse(argv):
     add("--top_k", type=positive, default=5, help="classes for each sample (default 5)")
     add("--window", type=positive, help="frames: slide over recordings of any length and print a time line")
     add("--stride", type=positive, help="frames from one window to the next (default: the window)")
-    add("--output", help="write the predictions to a .csv or .jsonl file as well")
+    add("--output", help="write the predictions to a .csv or .jsonl file instead of printing them")
     add("--stop_on_error", help="stop at the first recording that can't be read", **switch)
     add("--trust_labels", help="accept labels that contradict the Axxx in the names", **switch)
     add("--benchmark", help="measure and print speed and memory", **switch)
@@ -252,8 +252,9 @@ def main(argv=None):
     predictions = recognise(recognizer, options, failures)
     if options.output:
         save(options.output, predictions)
+        print(f"Written: {options.output}")
     else:
-        deque(predictions, maxlen=0)  # they are printed when they are asked for
+        deque(predictions, maxlen=0)  # printed when they are asked for
     if failures:
         said = f"{len(failures)} recordings were not recognised, the first: {failures[0][0]}"
         print(f"{paint('error:', 'red', sys.stderr)} {said}", file=sys.stderr)

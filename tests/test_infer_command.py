@@ -87,7 +87,8 @@ def test_predictions_are_written_as_csv_and_jsonl(exports, recordings, tmp_path,
     wanted = infer.Recognizer(exports / "net.onnx", top_k=2).predict(recordings)
     for name in ("out.csv", "out.jsonl"):
         argv = ("--model_file", exports / "net.onnx", "--data_file", recordings, "--top_k", 2, "--output", tmp_path / name)
-        assert run(capsys, *argv)[0] == 0
+        code, out, _ = run(capsys, *argv)
+        assert (code, results(out)) == (0, [f"Written: {tmp_path / name}"])
     with open(tmp_path / "out.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(row["name"], int(row["label"]), float(row["probability"])) for row in rows] == [
@@ -100,8 +101,9 @@ def test_predictions_are_written_as_csv_and_jsonl(exports, recordings, tmp_path,
 def test_a_file_s_name_of_any_bytes_can_be_printed_and_written(exports, tmp_path, capsys, suffix):
     (tmp_path / os.fsdecode(b"a\xff\x1b[31m.skeleton")).write_bytes(skeleton_bytes(1))
     output = tmp_path / f"out.{suffix}"
-    code, out, _ = run(capsys, "--model_file", exports / "net.onnx", "--data_file", tmp_path, "--output", output)
+    code, out, _ = run(capsys, "--model_file", exports / "net.onnx", "--data_file", tmp_path)
     assert code == 0 and out.splitlines()[0] == r"a\udcff\x1b[31m.skeleton"
+    assert run(capsys, "--model_file", exports / "net.onnx", "--data_file", tmp_path, "--output", output)[0] == 0
     assert r"a\udcff\x1b[31m.skeleton" in output.read_text().replace(r"\\", "\\")
 
 
