@@ -87,9 +87,10 @@ def generate(dataset, raw_folders, root_folder, transform, *, workers=None, prog
         _report_bad(raw.bad, folder.with_name(f"{folder.name}_bad_files.txt"), skip_bad)
         _refuse_empty(written, folder)
     for split in SPLITS:
-        log(f"{split}: {sum(sample.split == split for sample in written)} samples, {folder / names[split][0]}")
+        count = sum(sample.split == split for sample in written)
+        log(f"{split}: {count} sample{'s' * (count > 1)}, {folder / names[split][0]}")
     log(f"Left out: {len(raw.ignored)} named in reader/ignore.txt, {len(raw.other)} of other setups")
-    log(f"Left out: {len(raw.bad)} bad files" + f", see {folder}_bad_files.txt" * bool(raw.bad))
+    log(f"Left out: {len(raw.bad)} bad file{'s' * (len(raw.bad) != 1)}" + f", see {folder}_bad_files.txt" * bool(raw.bad))
     empty = [os.path.basename(s.path) for s in written if not s.has_skeleton]
     log(f"Samples without any skeleton, all zero: {len(empty)} {' '.join(empty)}".rstrip())
     log(f"Generation time: {time.perf_counter() - start:.2f}s")
@@ -104,7 +105,7 @@ def check(dataset, raw_folders, workers=None, progress=True):
     found, unreadable = Counter(s.split for s in samples), Counter(s.split for s in samples if s.error)
     for split, count in DATA_SETS[dataset].num_samples.items():
         missing = max(0, count - found[split])
-        lines.append(f"{split}: {found[split]} files of {count}, {missing} missing, {unreadable[split]} unreadable")
+        lines.append(f"{split}: {found[split]} of {count} files, {missing} missing, {unreadable[split]} unreadable")
     lines.append(f"left out: {len(raw.ignored)} named in reader/ignore.txt, {len(raw.other)} of other setups")
     problems = {"duplicates": raw.duplicates, "unexpected names": raw.unexpected, "bad files": raw.bad}
     for kind, entries in problems.items():
@@ -230,7 +231,7 @@ def _report_bad(bad, report, skip_bad):
     with replacing(report) as temporary:
         temporary.write_text("\n".join(bad) + "\n", encoding="utf-8")
     if not skip_bad:
-        found = f"{len(bad)} bad files, the first: {bad[0]}; all are named in {report}"
+        found = f"bad files: {len(bad)}, the first: {bad[0]}; all are named in {report}"
         raise UserError(f"{found}: repair or remove them, or leave them out with --skip_bad")
 
 

@@ -256,6 +256,6 @@ def main(argv=None):
     else:
         deque(predictions, maxlen=0)  # printed when they are asked for
     if failures:
-        said = f"{len(failures)} recordings were not recognised, the first: {failures[0][0]}"
+        said = f"not recognised: {failures[0][0]}{f' and {len(failures) - 1} more' * (len(failures) > 1)}"
         print(f"{paint('error:', 'red', sys.stderr)} {said}", file=sys.stderr)
     return 1 if failures else 0

@@ -188,7 +188,8 @@ def log_setup(config, feeder, model):
     """Log what a run is made of, in the lines that readers of these logs expect, and in one line for everybody."""
     log, data, classes = get_logger().debug, config.data, len(class_names(config))
     size = sum(p.size for p in model.parameters() if not p.stop_gradient)
-    get_logger().info(f"{config.model_type}, {size:,} parameters; {config.dataset}, {len(feeder)} samples, {classes} classes")
+    samples = f"{len(feeder)} sample{'s' * (len(feeder) > 1)}"
+    get_logger().info(f"{config.model_type}, {size:,} parameters; {config.dataset}, {samples}, {classes} classes")
     log(f"Dataset: {config.dataset}, {'debug: ' if config.debug else ''}{len(feeder)} samples")
     log(f"Batch size: train-{data.train_batch_size}, eval-{data.eval_batch_size}")
     log(f"Data shape (branch, channel, frame, joint, person): {list(feeder.sample_shape)}")

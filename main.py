@@ -78,8 +78,9 @@ def train(config, tuned, command):
     initializer.log_setup(config, feeders[0], model)
     place = f"epoch {trainer.epoch + 1}, batch {trainer.progress.step + 1}, learning rate {recipe.optimizer.get_lr():.6g}"
     if trainer.epoch >= recipe.max_epoch:
-        place = f"all {trainer.epoch} epochs are done; for more: --scheduler_args.{config.lr_scheduler}.max_epoch N"
-    fresh = f"Training {recipe.max_epoch} epochs{f' from the weights of {path}' if path else ''}; Ctrl-C saves"
+        place = f"epoch {trainer.epoch} was the last; for more: --scheduler_args.{config.lr_scheduler}.max_epoch N"
+    epochs = f"{recipe.max_epoch} epoch{'s' * (recipe.max_epoch > 1)}"
+    fresh = f"Training {epochs}{f' from the weights of {path}' if path else ''}; Ctrl-C saves"
     get_logger().info(f"Resuming from {path}: {place}" if config.resume else fresh)
     trainer.train()
     if trainer.rank == 0:

@@ -62,7 +62,7 @@ def log_scores(scores, seconds, devices=1):
     )
     bad = [name for name, logits in zip(scores.names, scores.logits, strict=True) if not np.isfinite(logits).all()]
     if bad:
-        found = f"logits of {len(bad)} samples, so their data or the weights are not: {', '.join(bad[:10])}"
+        found = f"logits of {len(bad)} sample{'s' * (len(bad) > 1)}, so the data or the weights are not: {', '.join(bad[:10])}"
         get_logger().info(f"Not finite: {found}")
     log(f"Evaluating time: {seconds:.2f}s, Speed: {count / seconds / devices:.2f} sequences/(second*GPU)")
     return {"acc_top1": top1 / count, "acc_top5": top5 / count, "cm": scores.confusion()}

@@ -141,7 +141,7 @@ class NTUFeeder:
         self.names, self.labels, *lengths = load_labels(label_path)
         count, C, T, V, M = self.data.shape
         if count != len(self.names) or count == 0:
-            raise UserError(f"{label_path}: names {len(self.names)} samples, {data_path} holds {count}; make them together")
+            raise UserError(f"{label_path}: number of samples {len(self.names)}, in {data_path} {count}; make them together")
         if num_frame > T or (num_channel, graph.num_joints, num_person) != (C, V, M):
             raise UserError(
                 f"{data_path}: samples are (C, T, V, M) = {(C, T, V, M)}; the configuration asks for C = {num_channel} "

@@ -43,7 +43,7 @@ def cut(source_path, save_dir, *, mode="train", data_num=80, dataset="ntu-xsub",
     loaded = {split: (SampleFile(data), load_labels(labels)) for split, (data, labels) in source.items()}
     for split, (data, (names, *_)) in loaded.items():
         if not 0 < data.shape[0] == len(names):
-            raise UserError(f"{source[split][1]}: names {len(names)} samples, the data has {data.shape[0]}; generate them anew")
+            raise UserError(f"{source[split][1]}: number of samples {len(names)}, in the data {data.shape[0]}; make both anew")
     with replacing(folder / MARK) as temporary:
         temporary.write_text(f"Cut out of {source_path} by dataset/tiny_data_gen.py, seed {seed}\n", encoding="utf-8")
     counts = {}

@@ -147,7 +147,7 @@ def write_report(model, feeder, scores, classes, *, about, chosen, up, run, fold
     """
     bad = np.array(scores.names)[~np.isfinite(scores.logits).all(1)]
     if len(bad):
-        raise UserError(f"no report: logits of {len(bad)} samples are not finite: {', '.join(bad[:10])}")
+        raise UserError(f"no report: logits of {len(bad)} sample{'s' * (len(bad) > 1)} are not finite: {', '.join(bad[:10])}")
     samples = [sample_saliency(model, feeder, index, classes, up) for index in choose_samples(scores, *chosen)]
     title, page = f"{about['network']} on {about['data set']}", (run or folder) / f"report_{Path(about['checkpoint']).stem}.html"
     about = {what: printable(text) for what, text in about.items()} | {"samples": f"{len(scores.labels)} of its eval split"}

@@ -100,7 +100,7 @@ def _labelled(recordings, source, label_file):
         raise UserError(f"--label_file {label_file}: goes with a .npy file of samples, not with {source}")
     names, labels, *_ = load_labels(label_file)
     if len(names) != len(recordings):
-        raise UserError(f"{label_file}: names {len(names)} samples, {source} holds {len(recordings)}")
+        raise UserError(f"{label_file}: number of samples {len(names)}, in {source} {len(recordings)}")
     return [recording._replace(name=name, label=label) for recording, name, label in zip(recordings, names, labels, strict=True)]
 
 

@@ -131,7 +131,7 @@ def test_bad_files_are_all_named_and_the_old_data_set_stays(tmp_path, raw):
     (raw / "S001C001P001R001A001.skeleton").write_bytes(b"4\n7\n")
     (raw / "S001C002P003R001A002.skeleton").write_bytes(b"")
     write_raw(raw, ["S001C004P001R001A001", "S001C001P001R001A061"])
-    with pytest.raises(UserError, match=r"4 bad files, the first: .*A001.skeleton: line 2: .*bad_files.txt.*--skip_bad"):
+    with pytest.raises(UserError, match=r"bad files: 4, the first: .*A001.skeleton: line 2: .*bad_files.txt.*--skip_bad"):
         generate(DATASET, [raw], tmp_path, False)
     report = (folder.parent / f"{DATASET}_bad_files.txt").read_text().splitlines()
     assert [line.split(".skeleton: ")[1].split(" is ")[0] for line in report] == [
@@ -242,8 +242,8 @@ def test_check_tells_what_is_there_and_what_is_missing_and_writes_nothing(tmp_pa
     assert contents(tmp_path) == before
     assert lines == [
         f"Data set ntu-xsub, raw folders: {raw}",
-        "train: 4 files of 40091, 40087 missing, 1 unreadable",
-        "eval: 4 files of 16487, 16483 missing, 0 unreadable",
+        "train: 4 of 40091 files, 40087 missing, 1 unreadable",
+        "eval: 4 of 16487 files, 16483 missing, 0 unreadable",
         "left out: 1 named in reader/ignore.txt, 1 of other setups",
         "duplicates: 0",
         "unexpected names: 1",

@@ -43,7 +43,7 @@ def test_swap_that_was_cut_short_is_repaired_by_the_next_run(tmp_path, raw, stat
     if "folder" not in state:
         shutil.rmtree(folder)
     (raw / "S001C001P001R001A001.skeleton").write_bytes(b"")  # the next run fails, so what it found is what stays
-    with pytest.raises(UserError, match=r"1 bad files"):
+    with pytest.raises(UserError, match=r"bad files: 1,"):
         generate(DATASET, [raw], tmp_path, False)
     left = set(os.listdir(folder.parent)) - {f"{DATASET}_bad_files.txt"}
     assert left == (set() if state == "new" else {DATASET})

@@ -151,7 +151,7 @@ def bad_inputs(tmp_path, exports):
     )
     np.save(data, np.ones((2, 3, 300, 25, 2), "float32"))
     labels.write_bytes(pickle.dumps((["a", "b", "c"], [1, 2, 3], [1, 1, 1])))
-    yield "labels of another length", (*net, "--data_file", data, "--label_file", labels), "names 3 samples"
+    yield "labels of another length", (*net, "--data_file", data, "--label_file", labels), "number of samples 3"
     other = tmp_path / "other.pkl"
     other.write_bytes(pickle.dumps((["a", "b"], [1, 60], [1, 1])))
     yield "label out of range", (*net, "--data_file", data, "--label_file", other), "label 60"

@@ -166,6 +166,11 @@ def test_colours_and_bars_are_for_terminals_alone(trained):
     assert re.search(rb"epoch 1/3.*loss=\d+\.\d+, top1=[\d.]+%", seen) and re.search(rb"evaluate:.*top1=[\d.]+%", seen)
 
 
+def test_one_epoch_is_no_epochs(tiny_run, capsys):
+    assert main.main([*tiny_run[1], "--scheduler_args.cosine.max_epoch=1"]) == 0
+    assert "Training 1 epoch; Ctrl-C saves" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("number, code", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_saves_and_says_how_to_go_on(tiny_run, capsys, number, code):
     argv = [*tiny_run[1], "--scheduler_args.cosine.max_epoch=100000"]

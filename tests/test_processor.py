@@ -238,9 +238,9 @@ def test_samples_of_the_eval_split_that_are_not_finite_are_named(tiny_run, capsy
     data = np.load(folder / "npy/original/ntu-xsub/eval_data.npy", mmap_mode="r+")
     data[2] = np.nan
     run([*argv, "--scheduler_args.cosine.max_epoch=1"])
-    assert "Not finite: logits of 1 samples, so their data or the weights are not: S001C001P003R003A003.skeleton" in capsys.readouterr().out
+    assert "Not finite: logits of 1 sample, so the data or the weights are not: S001C001P003R003A003.skeleton" in capsys.readouterr().out
     assert all("eval_loss" not in line for line in final(folder / "work")[1])
-    with pytest.raises(UserError, match=r"no report: logits of 1 samples are not finite.*: S001C001P003R003A003\.skeleton"):
+    with pytest.raises(UserError, match=r"no report: logits of 1 sample are not finite.*: S001C001P003R003A003\.skeleton"):
         run([*argv, "-v", "-pp", folder / "work" / "model.pdparams"])
 
 

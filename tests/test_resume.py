@@ -237,7 +237,7 @@ def test_a_finished_run_has_nothing_left_to_do(tiny_run, capsys):
     capsys.readouterr()
     run([*argv, "-r"])
     printed = capsys.readouterr().out
-    assert "all 3 epochs are done; for more: --scheduler_args.cosine.max_epoch N" in printed and "Training time" not in printed
+    assert "epoch 3 was the last; for more: --scheduler_args.cosine.max_epoch N" in printed and "Training time" not in printed
     np.testing.assert_equal(end_state(folder / "work"), before)
 
 

@@ -129,5 +129,5 @@ def main():
     parser.add_argument("--frames", type=int, nargs=2, metavar=("LO", "HI"), help="of a file (default: like real ones)")
     options = parser.parse_args()
     count, actions = len(write_demo(**vars(options))), len(set(options.actions))
-    made = f"{actions} actions, {options.performers} performers, {len(CAMERAS)} cameras, seed {options.seed}"
+    made = f"{actions} action{'s' * (actions > 1)}, {options.performers} performers, {len(CAMERAS)} cameras, seed {options.seed}"
     print(f"{count} synthetic .skeleton files ({made}) in {options.save_dir}")

@@ -29,12 +29,12 @@ def combine(files, weights):
     for path, weight, scores in zip(files, weights, loaded, strict=True):
         row = {name: i for i, name in enumerate(scores.names)}
         if len(row) < len(scores.names):
-            raise UserError(f"{path}: {len(scores.names) - len(row)} samples occur twice in it")
+            raise UserError(f"{path}: samples occur twice in it: {len(scores.names) - len(row)}")
         if strange := sorted(row.keys() ^ set(first.names)):
-            raise UserError(f"{path} and {files[0]}: {len(strange)} samples are only in one of them, such as {strange[0]!r}")
+            raise UserError(f"{path} and {files[0]}: samples only in one of them: {len(strange)}, such as {strange[0]!r}")
         order = [row[name] for name in first.names]
         if differing := [first.names[i] for i in np.flatnonzero(first.labels != scores.labels[order])]:
-            raise UserError(f"{path} and {files[0]}: labels of {len(differing)} samples differ, such as of {differing[0]!r}")
+            raise UserError(f"{path} and {files[0]}: samples whose labels differ: {len(differing)}, such as {differing[0]!r}")
         if scores.logits.shape != first.logits.shape:
             raise UserError(f"{path}: {scores.logits.shape[1]} classes, {files[0]} has {first.logits.shape[1]}")
         total = total + weight * scores.logits[order].astype("float64")

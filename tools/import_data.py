@@ -68,7 +68,8 @@ def import_data(source, config, *, split=None, as_is=False):
                 counts[side].update(said)
                 add(side, x, name, label, length)
         for side, found in labels.items():
-            counts[side] = {f"samples of {len(set(found.values()))} of {len(classes)} classes": len(found)} | counts[side]
+            samples = f"sample{'s' * (len(found) != 1)} of {len(set(found.values()))} of {len(classes)} classes"
+            counts[side] = {samples: len(found)} | counts[side]
         report = [
             f"{what}: {', '.join(f'{count} {of}' for of, count in notes.items())}" for what, notes in counts.items() if notes
         ]

@@ -209,7 +209,7 @@ def bad_folder():
             wrong = f"exit code {code}: {err[-300:]}"
         elif command != "-gd --skip_bad" and (changed or not err.isascii() or len(err.splitlines()) != (command == "-gd")):
             wrong = f"changed {changed}, said {err[-300:]}"
-        elif command == "-gd --skip_bad" and f"Left out: {len(rules)} bad files" not in out:
+        elif command == "-gd --skip_bad" and f"Left out: {len(rules)} bad file" not in out:
             wrong = f"does not say how many are left out: {out[-300:]}"
         for path, rule in rules.items():
             found = named.get(printable(path), [])
