@@ -1,5 +1,7 @@
 """Weights of other programs -> this project's, and back to a file that others read (docs/weights.md).
 
+python tools/convert_weights.py 2001_EfficientGCN-B0_ntu-xsub.pth.tar b0_xsub.pdparams -c 2001
+
 Reads PyTorch checkpoints (.pth.tar of the paper's authors' code), those of other Paddle ports, and safetensors; writes
 .pdparams or .safetensors. Every name is reported: mapped, missing or unexpected; nothing is written unless all fit.
 """

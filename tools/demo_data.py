@@ -120,11 +120,11 @@ def write_demo(save_dir, *, performers=10, repeats=1, seed=1, actions=tuple(ACTI
 
 
 def main():
-    parser = Parser(prog="tools/demo_data.py", description=__doc__.split("\n")[0])
+    parser = Parser(prog="tools/demo_data.py", description=__doc__)
     parser.add_argument("--save_dir", required=True, help="folder to write into")
     parser.add_argument("--performers", type=int, default=10, help="number of people, P001 on (default 10)")
     parser.add_argument("--repeats", type=int, default=1, help="replications, R001 on (default 1)")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=1, help="default 1")
     parser.add_argument("--actions", type=int, nargs="+", default=[*ACTIONS], metavar="A", help=f"of {[*ACTIONS]} (default all)")
     parser.add_argument("--frames", type=int, nargs=2, metavar=("LO", "HI"), help="of a file (default: like real ones)")
     options = parser.parse_args()

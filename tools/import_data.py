@@ -1,5 +1,7 @@
 """Data of the field or of one's own -> the data set of a configuration (docs/custom_data.md has all forms).
 
+python tools/import_data.py ntu60_3d.pkl -c 2001
+
 SOURCE is a file or folder of others (pyskl or MMAction2 pickle, CTR-GCN npz, ST-GCN or 2s-AGCN npy, txt2npy.py's dicts), or a
 folder train/CLASS/NAME and eval/CLASS/NAME of single recordings, where CLASS is a line of class_names.
 """

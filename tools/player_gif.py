@@ -1,6 +1,6 @@
 """A report's first sample as moving pictures of its player, for light and dark pages: PREFIX_light.gif and PREFIX_dark.gif.
 
-python tools/player_gif.py workdir/RUN/report.html docs/player
+python tools/player_gif.py workdir/RUN/report_best.html docs/player
 
 README's are of S010C001P006R001A024.skeleton of tools/demo_data.py, given as --report_args.names, and of the published x-sub
 weights (README, "Recognise something"). Needs Chromium, and pip install '.[dev,report]'.
