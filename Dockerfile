@@ -1,7 +1,10 @@
 # EfficientGCN on a CPU, in a container with nothing else:
 #   docker build -t efficientgcn .
 #   docker run --rm efficientgcn                                   # make demo QUICK=1
-#   docker run --rm -v "$PWD/data:/app/data" -v "$PWD/workdir:/app/workdir" efficientgcn .venv/bin/python main.py -c 2001 -gd
+# Commands on files of yours, as yourself; both folders must be there before, or Docker makes them root's:
+#   mkdir -p data workdir
+#   docker run --rm --user "$(id -u):$(id -g)" -v "$PWD/data:/app/data" -v "$PWD/workdir:/app/workdir" efficientgcn \
+#     python main.py -c 2001 -gd
 FROM python:3.11-slim
 RUN apt-get update && apt-get install -y --no-install-recommends libgomp1 make && rm -rf /var/lib/apt/lists/*
 RUN useradd --create-home user && mkdir /app && chown user /app
@@ -13,4 +16,5 @@ RUN make .venv/.ready
 COPY --chown=user . .
 # The files are newer than the environment now, and it is still right: their packages are those that were installed above.
 RUN touch .venv/.ready
+ENV PATH="/app/.venv/bin:$PATH"
 CMD ["make", "demo", "QUICK=1"]
