@@ -13,8 +13,7 @@ from paddle import nn
 from model.attentions import SpatioTemporalJointAttention
 from model.layers import average
 
-from .constants import constant, convolution, graph_constants, offset
-from .folded import FoldedGCN
+from .folded import FoldedGCN, constant, convolution, graph_constants, offset
 
 
 class JointMajorGCN(FoldedGCN):

@@ -15,8 +15,7 @@ from paddle import nn
 from model.attentions import SpatioTemporalJointAttention
 from model.layers import average
 
-from .constants import affine, constant, convolution, graph_constants, offset
-from .folded import FoldedGCN
+from .folded import FoldedGCN, affine, constant, convolution, graph_constants, offset
 
 TILE = 12  # frames that a product in the place of a depthwise convolution takes at a time
 

@@ -2,12 +2,9 @@
 
 import math
 
-import numpy as np
 import paddle
 import paddle.nn.functional as F
 from paddle import nn
-
-from .constants import constant
 
 
 class Beginning(nn.Layer):
@@ -21,7 +18,7 @@ class Beginning(nn.Layer):
         super().__init__()
         self.frames, self.total = frames, total
         self.step = math.lcm(step, frames.strides[-1])
-        constant(self, "numbers", np.arange(total), "int64")
+        self.register_buffer("numbers", paddle.arange(total))
 
     def cut(self, x, seen, axis):
         """x to the frames that are computed; `seen` (total,): above 0 in frames of the recording."""
@@ -52,7 +49,7 @@ class CoordinatesIn(Beginning):
     def __init__(self, frames, total, step, graph, inputs):
         super().__init__(frames, total, step)
         self.inputs, self.centre = inputs, graph.centre
-        constant(self, "parents", np.array(graph.parents), "int64")
+        self.register_buffer("parents", paddle.to_tensor(graph.parents, "int64"))
 
     def forward(self, x):
         nothing = paddle.zeros_like(x[:, :, :1]).expand([-1, -1, self.total, -1, -1])  # paddle2onnx's Pad has no defined value
