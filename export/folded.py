@@ -1,8 +1,9 @@
-"""The network in a form that is exported: equal to the trained one by algebra, and faster on a CPU.
+"""The network in a form that is exported: equal to the trained one by algebra, and faster.
 
 What the forms have in common: the way through the network, and the constants of its layers. `joint_major.py` is the form for
-ONNX Runtime, `products.py` the one for Paddle Inference; docs/deployment.md has what they are worth. Reshapes copy a size (0) or
-leave it open (-1) where it depends on samples or frames: a program that computed such sizes would be mostly that.
+ONNX Runtime, `products.py` the one for Paddle Inference on a CPU, and here is that for a GPU; docs/deployment.md has what they
+are worth. Reshapes copy a size (0) or leave it open (-1) where it depends on samples or frames: a program that computed such
+sizes would be mostly that.
 """
 
 import copy
@@ -13,7 +14,8 @@ import paddle
 import paddle.nn.functional as F
 from paddle import nn
 
-from model.attentions import AttentionLayer
+from model.attentions import AttentionLayer, SpatioTemporalJointAttention
+from model.frames import weighted_mean
 from model.layers import SpatialGraphLayer
 
 from .recordings import CoordinatesIn, FeaturesIn
@@ -24,7 +26,7 @@ class FoldedGCN(nn.Layer):
 
     `data_shape` is a sample's (I, C, T, V, M). With `features` = (skeleton, inputs) the program takes coordinates
     (N, C / 2, T, V, M), T free up to data_shape's, else features (N, I, C, T, V, M). A form says how tensors lie (`arrange`,
-    `pool`) and what becomes of layers (`graph_layer`, `attention_layer`, `make_conv`).
+    `pool`), what becomes of convolutions (`make_conv`), and its classes of other layers (`GraphLayer`, `STJoint`, `Attention`).
     """
 
     def __init__(self, model, data_shape, features=None, softmax=False):
@@ -47,9 +49,10 @@ class FoldedGCN(nn.Layer):
         layers = []
         for layer in stream.children():
             if isinstance(layer, SpatialGraphLayer):
-                layers.append(self.graph_layer(layer))
+                layers.append(self.GraphLayer(layer))
             elif isinstance(layer, AttentionLayer):
-                layers.append(self.attention_layer(layer))
+                stja = isinstance(layer.att, SpatioTemporalJointAttention)
+                layers.append((self.STJoint if stja else self.Attention)(layer, self.num_joints))
             else:
                 layers.append(self.temporal_layer(layer))
         return nn.Sequential(*layers)
@@ -75,6 +78,34 @@ class FoldedGCN(nn.Layer):
         weights = self.frames.weights[self.stride]
         logits = self.classifier(self.pool(self.main_stream(x), weights))
         return (logits, F.softmax(logits)) if self.softmax else logits
+
+
+class TrainedGCN(FoldedGCN):
+    """The form for Paddle Inference on a GPU: the network as it is trained, whose many channels a GPU computes at once.
+
+    Nothing is folded here, Paddle Inference does that itself. Tensors are (N*M, C, T, V).
+    """
+
+    def _fold(self, stream):
+        self.stride = stream.stride
+        return stream
+
+    def arrange(self, x):
+        """(N, C, T, V, M) -> (N*M, C, T, V)."""
+        C, _, V = x.shape[1:4]
+        return x.transpose([0, 4, 1, 2, 3]).reshape([-1, 1, C, 0, V]).squeeze(1)
+
+    def pool(self, x, weights):
+        """(N*M, C, T, V) -> means over bodies, joints and, by `weights`, frames (N, C)."""
+        return weighted_mean(x, weights).mean(axis=[2, 3]).reshape([-1, self.num_bodies, x.shape[1]]).mean(1)
+
+
+class FoldedAttention(nn.Layer):
+    """What the forms of an AttentionLayer have in common: the attention is as trained, and is shown its tensor as it knows it."""
+
+    def __init__(self, layer, num_joints):
+        super().__init__()
+        self.att, self.bn, self.act, self.num_joints = layer.att, layer.bn, layer.act, num_joints
 
 
 # ---------------------------------------------------------------- constants of layers, batch norm folded in

@@ -10,33 +10,9 @@ import paddle
 import paddle.nn.functional as F
 from paddle import nn
 
-from model.attentions import SpatioTemporalJointAttention
 from model.layers import average
 
-from .folded import FoldedGCN, constant, convolution, graph_constants, offset
-
-
-class JointMajorGCN(FoldedGCN):
-    """See FoldedGCN."""
-
-    make_conv = staticmethod(convolution)
-
-    def graph_layer(self, layer):
-        return JointMajorGraphLayer(layer)
-
-    def attention_layer(self, layer):
-        stja = isinstance(layer.att, SpatioTemporalJointAttention)
-        return (JointMajorSTJoint if stja else JointMajorAttention)(layer, self.num_joints)
-
-    def arrange(self, x):
-        """(N, C, T, V, M) -> (N*M*V, C, 1, T)."""
-        return x.transpose([0, 4, 3, 1, 2]).reshape([-1, 1, x.shape[1], 1, 0]).squeeze(1)
-
-    def pool(self, x, weights):
-        """(N*M*V, C, 1, T) -> means over bodies, joints and, by `weights`, frames (N, C)."""
-        joints, C = self.num_bodies * self.num_joints, x.shape[1]
-        x = paddle.matmul(x.reshape([-1, joints * C, 1, 0]), weights).reshape([-1, joints, C])
-        return paddle.matmul(x, average(joints), transpose_x=True).flatten(1)
+from .folded import FoldedAttention, FoldedGCN, constant, convolution, graph_constants, offset
 
 
 class JointMajorGraphLayer(nn.Layer):
@@ -91,12 +67,8 @@ class JointMajorGraphLayer(nn.Layer):
         return self.act(y.reshape([-1, self.sizes[1], 1, 0]))
 
 
-class JointMajorAttention(nn.Layer):
-    """An AttentionLayer: (N*M*V, C, 1, T) to the same. It shows the attention its tensor in the form that it knows."""
-
-    def __init__(self, layer, num_joints):
-        super().__init__()
-        self.att, self.bn, self.act, self.num_joints = layer.att, layer.bn, layer.act, num_joints
+class JointMajorAttention(FoldedAttention):
+    """An AttentionLayer: (N*M*V, C, 1, T) to the same."""
 
     def forward(self, x):
         C = x.shape[1]
@@ -120,3 +92,20 @@ class JointMajorSTJoint(JointMajorAttention):
         frames = F.sigmoid(self.att.conv_t(frames)).reshape([0, 1, -1])
         frames = paddle.matmul(paddle.ones([V, 1]), frames)  # repeats them: broadcasting takes ten times as long
         return x * F.sigmoid(self.att.conv_v(joints)).transpose([0, 2, 1, 3]) * frames.reshape([0, V, C, -1])
+
+
+class JointMajorGCN(FoldedGCN):
+    """See FoldedGCN."""
+
+    GraphLayer, STJoint, Attention = JointMajorGraphLayer, JointMajorSTJoint, JointMajorAttention
+    make_conv = staticmethod(convolution)
+
+    def arrange(self, x):
+        """(N, C, T, V, M) -> (N*M*V, C, 1, T)."""
+        return x.transpose([0, 4, 3, 1, 2]).reshape([-1, 1, x.shape[1], 1, 0]).squeeze(1)
+
+    def pool(self, x, weights):
+        """(N*M*V, C, 1, T) -> means over bodies, joints and, by `weights`, frames (N, C)."""
+        joints, C = self.num_bodies * self.num_joints, x.shape[1]
+        x = paddle.matmul(x.reshape([-1, joints * C, 1, 0]), weights).reshape([-1, joints, C])
+        return paddle.matmul(x, average(joints), transpose_x=True).flatten(1)

@@ -12,46 +12,11 @@ import paddle
 import paddle.nn.functional as F
 from paddle import nn
 
-from model.attentions import SpatioTemporalJointAttention
 from model.layers import average
 
-from .folded import FoldedGCN, affine, constant, convolution, graph_constants, offset
+from .folded import FoldedAttention, FoldedGCN, affine, constant, convolution, graph_constants, offset
 
 TILE = 12  # frames that a product in the place of a depthwise convolution takes at a time
-
-
-class ProductGCN(FoldedGCN):
-    """See FoldedGCN."""
-
-    def make_conv(self, weight, stride, groups):
-        """A layer equal to `convolution` of the array `weight` (C', C / groups, window): products, where these serve."""
-        out_channels, in_channels, window = weight.shape
-        tile, frames = TILE // stride * stride, -(-self.num_frame // self.stride)
-        depthwise = in_channels == 1 and out_channels == groups and window <= TILE
-        if stride > TILE or not (depthwise or groups == 1):
-            return convolution(weight, stride, groups)
-        if depthwise or stride > 1:
-            self.frames_step = math.lcm(self.frames_step, tile * self.stride)
-        return BandProducts(weight[:, 0], stride, frames) if depthwise else TapProducts(weight, stride, frames)
-
-    def graph_layer(self, layer):
-        return ProductGraphLayer(layer)
-
-    def attention_layer(self, layer):
-        stja = isinstance(layer.att, SpatioTemporalJointAttention)
-        return (ProductSTJoint if stja else ProductAttention)(layer)
-
-    def arrange(self, x):
-        """(N, C, T, V, M) -> (N*M, C, V, T)."""
-        C, _, V = x.shape[1:4]
-        return x.transpose([0, 4, 1, 3, 2]).reshape([-1, 1, C, V, 0]).squeeze(1)
-
-    def pool(self, x, weights):
-        """(N*M, C, V, T) -> means over bodies, joints and, by `weights`, frames (N, C)."""
-        M, C, V = self.num_bodies, *x.shape[1:3]
-        x = paddle.matmul(x, weights).reshape([-1, C, V])
-        x = paddle.matmul(x, average(V)).reshape([-1, M, C])
-        return paddle.matmul(x, average(M), transpose_x=True).flatten(1)
 
 
 # ---------------------------------------------------------------- convolutions over time, (N, C, V, T) -> (N, C', V, T')
@@ -160,12 +125,8 @@ class ProductGraphLayer(nn.Layer):
         return self.act(self.offset(x.reshape([0, self.channels * V, 1, -1]))).reshape([0, self.channels, V, -1])
 
 
-class ProductAttention(nn.Layer):
-    """An AttentionLayer. It shows the attention its tensor in the form that it knows."""
-
-    def __init__(self, layer):
-        super().__init__()
-        self.att, self.bn, self.act = layer.att, layer.bn, layer.act
+class ProductAttention(FoldedAttention):
+    """An AttentionLayer."""
 
     def forward(self, x):
         return self.act(self.bn(x * self.att(x.transpose([0, 1, 3, 2])).transpose([0, 1, 3, 2])) + x)
@@ -174,15 +135,15 @@ class ProductAttention(nn.Layer):
 class ProductSTJoint(nn.Layer):
     """The same for ST-Joint: batch norm and the residual's 1 are part of the outer product of frames and joints."""
 
-    def __init__(self, layer):
+    def __init__(self, layer, num_joints):
         super().__init__()
-        self.att, self.act = layer.att, layer.act
+        self.att, self.act, self.num_joints = layer.att, layer.act, num_joints
         scale, shift = affine(layer.bn)
         constant(self, "scale", scale[:, None, None])
         self.offset = offset(shift)
 
     def forward(self, x):
-        V = x.shape[2]
+        V = self.num_joints
         over_joints = paddle.matmul(average(V).t(), x)  # (N*M, C, 1, T)
         weights = self.att.frames.weights[self.att.stride]
         over_time = paddle.matmul(x, weights).transpose([0, 1, 3, 2])  # (N*M, C, 1, V)
@@ -193,3 +154,35 @@ class ProductSTJoint(nn.Layer):
         frames = paddle.concat([frames, paddle.ones_like(frames)], axis=2)
         joints = paddle.concat([joints, paddle.ones_like(joints)], axis=3)
         return self.act(self.offset(x * paddle.matmul(joints, frames)))
+
+
+# ---------------------------------------------------------------- the network
+
+
+class ProductGCN(FoldedGCN):
+    """See FoldedGCN."""
+
+    GraphLayer, STJoint, Attention = ProductGraphLayer, ProductSTJoint, ProductAttention
+
+    def make_conv(self, weight, stride, groups):
+        """A layer equal to `convolution` of the array `weight` (C', C / groups, window): products, where these serve."""
+        out_channels, in_channels, window = weight.shape
+        tile, frames = TILE // stride * stride, -(-self.num_frame // self.stride)
+        depthwise = in_channels == 1 and out_channels == groups and window <= TILE
+        if stride > TILE or not (depthwise or groups == 1):
+            return convolution(weight, stride, groups)
+        if depthwise or stride > 1:
+            self.frames_step = math.lcm(self.frames_step, tile * self.stride)
+        return BandProducts(weight[:, 0], stride, frames) if depthwise else TapProducts(weight, stride, frames)
+
+    def arrange(self, x):
+        """(N, C, T, V, M) -> (N*M, C, V, T)."""
+        C, _, V = x.shape[1:4]
+        return x.transpose([0, 4, 1, 3, 2]).reshape([-1, 1, C, V, 0]).squeeze(1)
+
+    def pool(self, x, weights):
+        """(N*M, C, V, T) -> means over bodies, joints and, by `weights`, frames (N, C)."""
+        M, C, V = self.num_bodies, *x.shape[1:3]
+        x = paddle.matmul(x, weights).reshape([-1, C, V])
+        x = paddle.matmul(x, average(V)).reshape([-1, M, C])
+        return paddle.matmul(x, average(M), transpose_x=True).flatten(1)

@@ -14,11 +14,11 @@ from utils.errors import UserError
 from utils.files import replacing, sha256
 
 from . import pphuman
+from .folded import TrainedGCN
 from .joint_major import JointMajorGCN
 from .products import ProductGCN
 from .proof import describe, prove
 from .record import Preprocessing
-from .trained import TrainedGCN
 from .web import web_runtime, write_page
 
 OUTPUTS = ["logits", "probabilities"]

@@ -56,7 +56,7 @@ class Doubled(ProductGCN):
 
 
 class Unable(ProductGCN):
-    def attention_layer(self, layer):
+    def STJoint(self, layer, _num_joints):
         return layer.of_another_kind
 
 
