@@ -3,7 +3,6 @@
 import json
 import shutil
 import tempfile
-from functools import partial
 from pathlib import Path
 
 import paddle
@@ -13,7 +12,6 @@ from options.yaml_file import read_yaml
 from utils.errors import UserError
 from utils.files import replacing, sha256
 
-from . import pphuman
 from .folded import TrainedGCN
 from .joint_major import JointMajorGCN
 from .products import ProductGCN
@@ -24,6 +22,7 @@ from .web import web_runtime, write_page
 OUTPUTS = ["logits", "probabilities"]
 TRITON_BATCH = 16
 PADDLE_FORMS = {"cpu": ProductGCN, "gpu": TrainedGCN}  # by what is to run the program well; each runs on both
+PPHUMAN_INPUT = "data_batch_0"  # the name that its pipeline feeds
 LICENCE = "code: Apache-2.0; weights: as their author says"
 PADDLE_FILES = (".json", ".pdmodel", ".pdiparams", ".pdiparams.info")  # of Paddle 3 and 2
 HEADER = "# What this export takes, where it comes from, and which engines gave the network's logits (read by infer.py)\n"
@@ -55,7 +54,7 @@ def export_program(
     features = (settings.graph, settings.inputs) if coordinates or to != "paddle" else None
     outputs = OUTPUTS[: 1 + softmax]
     if to == "pphuman":
-        pphuman.check(program_input(shape, features), settings.graph.name)
+        _check_for_pphuman(shape, settings.graph.name)
     model.eval()
     try:
         with tempfile.TemporaryDirectory() as stage:
@@ -65,7 +64,7 @@ def export_program(
             if to == "triton":
                 _arrange_for_triton(file, [shape[0], -1, *shape[2:]], outputs, record["classes"])
             elif to == "pphuman":
-                pphuman.arrange(file, settings.num_frame)
+                _arrange_for_pphuman(file, settings.num_frame)
             if runtime:
                 write_page(file, record, shape, LICENCE, runtime)
             files = {path.relative_to(stage).as_posix(): path for path in sorted(Path(stage).rglob("*")) if path.is_file()}
@@ -82,9 +81,10 @@ def export_program(
     finally:
         if training:
             model.train()
+    shown = f"[N, {shape[0]}, T up to {shape[1]}, {shape[2]}, {shape[3]}]" if features else ["N", *shape]
     return [
         f"Exported {', '.join(str(prefix.parent / name) for name in files)}: {entry['bytes'] / 1e6:.2f} MB, {nodes} nodes, "
-        f"input {_shown(shape)}, output {', '.join(outputs)}",
+        f"input {shown}, output {', '.join(outputs)}",
         *(describe(engine, result) for engine, result in engines.items()),
     ]
 
@@ -97,24 +97,20 @@ def program_input(data_shape, features):
     return [data_shape[1] // 2, *data_shape[2:]] if features else list(data_shape)
 
 
-def _shown(shape):
-    """The input as people read it; where it is coordinates, T is free."""
-    return f"[N, {shape[0]}, T up to {shape[1]}, {shape[2]}, {shape[3]}]" if len(shape) == 4 else f"{['N', *shape]}"
-
-
 def write_program(model, to, prefix, data_shape, features=None, softmax=False, record=None, device="cpu"):
     """(program file, number of operations) of `model` in the form of `to`; see FoldedGCN for its input. Not compared with it."""
-    form, write = (PADDLE_FORMS[device], write_paddle) if to in ("paddle", "pphuman") else (JointMajorGCN, write_onnx)
-    write = partial(write_paddle, name=pphuman.INPUT) if to == "pphuman" else write
-    program = form(model, data_shape, features, softmax)
+    for_paddle = to in ("paddle", "pphuman")
+    program = (PADDLE_FORMS[device] if for_paddle else JointMajorGCN)(model, data_shape, features, softmax)
     program.eval()
-    shape = program_input(data_shape, features)
+    shape = [None, *program_input(data_shape, features)]
     if features:
-        shape[1] = None
-    return write(program, prefix, [None, *shape], OUTPUTS[: 1 + softmax], record)
+        shape[2] = None
+    if for_paddle:
+        return write_paddle(program, prefix, shape, PPHUMAN_INPUT if to == "pphuman" else "x")
+    return write_onnx(program, prefix, shape, OUTPUTS[: 1 + softmax], record)
 
 
-def write_paddle(program, prefix, shape, _outputs, _record, name="x"):
+def write_paddle(program, prefix, shape, name="x"):
     """(program file, number of operations) of `program`, written to `prefix` for Paddle; None in its input's `shape` is free.
 
     Raises UserError where it does not fit on the disk.
@@ -151,7 +147,7 @@ def write_onnx(program, prefix, shape, outputs, record):
     except ImportError as error:
         raise UserError(f"an ONNX export needs {error.name}: pip install '.[onnx]'") from error
     with tempfile.TemporaryDirectory(dir=prefix.parent) as folder:
-        source, _ = write_paddle(program, Path(folder) / "program", shape, outputs, record)
+        source, _ = write_paddle(program, Path(folder) / "program", shape)
         # its own optimizers install packages at run time: none
         text = paddle2onnx.export(str(source), f"{folder}/program.pdiparams", opset_version=17, optimize_tool=None)
     network = onnx.load_from_string(text)
@@ -184,6 +180,28 @@ def _arrange_for_triton(file, shape, outputs, classes):
     )
     fields += [f"output [{', '.join(described)}]", "dynamic_batching { max_queue_delay_microseconds: 1000 }"]
     (folder / "config.pbtxt").write_text("\n".join(fields) + "\n", encoding="utf-8")
+
+
+def _check_for_pphuman(data_shape, skeleton):
+    """Raise UserError where samples of `data_shape` are not what PP-Human's pipeline feeds: joints of COCO, one body.
+
+    Source of this and the next: PaddleDetection, deploy/pipeline/pphuman/action_infer.py and deploy/python/infer.py. The input is
+    (1, 2, T, 17, 1), pixels of the person's box, which is stretched to 384 x 512.
+    """
+    _, C, _, V, M = data_shape
+    if (C // 2, V, M, skeleton) != (2, 17, 1, "coco17"):
+        found = f"num_channel {C // 2}, {skeleton} with {V} joints, num_person {M}"
+        raise UserError(f"export_to pphuman: needs num_channel 2, graph coco17, num_person 1; the configuration has {found}")
+
+
+def _arrange_for_pphuman(file, num_frame):
+    """Move a Paddle program and its parameters into a folder NAME.pphuman beside it, with the pipeline's infer_cfg.yml."""
+    folder = file.with_suffix(".pphuman")
+    folder.mkdir()
+    for path in (file, file.with_suffix(".pdiparams")):
+        path.rename(folder / f"model{path.suffix}")
+    settings = Path(__file__).with_name("pphuman.yaml").read_text(encoding="utf-8").replace("NUM_FRAME", str(num_frame))
+    (folder / "infer_cfg.yml").write_text(settings, encoding="utf-8")
 
 
 # ---------------------------------------------------------------- files
