@@ -43,16 +43,14 @@ class Preprocessing(_Part):
 
 
 class Export(_Part):
-    """A program: `input` is features (I, C, T, V, M) or coordinates (C, T, V, M), T free; `files` are {name: sha256}."""
+    """A program: `input` is features (I, C, T, V, M) or coordinates (C, T, V, M), T free; `files` are {name: sha256}.
+
+    `engines`: {name: {verified: whether its logits were equal to the live network's, ...}}.
+    """
 
     input: Annotated[list[Positive], Field(min_length=4, max_length=5)]
     engines: dict[Text, dict]
     files: dict[Text, Text]
-
-    @property
-    def verified(self):
-        """The engines whose logits were equal to the live network's."""
-        return [name for name, result in self.engines.items() if result.get("verified") is True]
 
 
 class Record(_Part):

@@ -124,25 +124,19 @@ class OnnxEngine:
         except Exception as error:  # its errors share no base class
             raise UserError(f"{self.path}: ONNX Runtime can't load it ({_first_line(error)})") from error
 
-    def __call__(self, x):
-        return self.run(self.session, x)
-
-    def run(self, session, x):
-        return session.run([self.output.name], {self.input.name: x})[0]
+    def __call__(self, x, session=None):
+        return (session or self.session).run([self.output.name], {self.input.name: x})[0]
 
     def each(self, batches):
         """[logits] of each batch: side by side, each on one thread, they take less time than one by one on all threads."""
         if len(batches) == 1 or self.threads == 1:
             return list(map(self, batches))
-        return list(self.pool.map(partial(self.run, self.single), batches))
+        with ThreadPoolExecutor(self.threads) as pool:
+            return list(pool.map(partial(self, session=self.on_one_thread), batches))
 
     @cached_property
-    def single(self):
+    def on_one_thread(self):
         return self.open(1)
-
-    @cached_property
-    def pool(self):
-        return ThreadPoolExecutor(self.threads)
 
     def input_shape(self):
         """(N or -1, I, C, T, V, M) or (N or -1, C, T or -1, V, M)."""
@@ -179,8 +173,8 @@ class Program:
     """An exported program, checked against its record. Calling it runs its input to logits (N, classes).
 
     `shape` is its input's: features (N or -1, I, C, T, V, M), or coordinates (-1, C, T, V, M) with any number of frames up to T.
-    `notes` are lines that a user should see. Raises UserError where its files are not those of the record, or where the engine
-    was not verified at the export and `allow_unverified` is False.
+    `at_once` recordings together are computed fastest; `notes` are lines that a user should see. Raises UserError where its files
+    are not those of the record, or where the engine was not verified at the export and `allow_unverified` is False.
     """
 
     def __init__(self, path, engine=None, *, allow_unverified=False, precision="fp32", params_file=None, **options):
@@ -193,7 +187,8 @@ class Program:
         if record is None and kind == "onnx" and (record := self.infer.record()):
             entry = record.programs[kind]
         name = engine if precision == "fp32" else f"{engine} {precision}"
-        if name not in (entry.verified if entry else [decides]):
+        verified = entry.engines.get(name, {}).get("verified") is True if entry else name == decides
+        if not verified:
             text = f"{path}: not verified with {engine} {precision}, its logits may be wrong"
             if not allow_unverified:
                 export = "export on a machine with a GPU, which verifies it, " if engine == "gpu" else ""
@@ -206,13 +201,9 @@ class Program:
             self.shape = self.infer.input_shape()
             known = {"num_frame": self.shape[-3]} if self.shape[-3] > 0 else {}  # T is free where coordinates are taken
             self.preprocessing, self.classes = preprocessing(**known), None
+        self.at_once = 4 * self.infer.threads if engine == "onnxruntime" else 1
         self.takes_coordinates = len(self.shape) == 5
         self.num_channel, self.num_joints, self.num_bodies = self.shape[-4] // (2 - self.takes_coordinates), *self.shape[-2:]
-
-    @property
-    def at_once(self):
-        """How many recordings it computes best at once, where a caller can wait for them."""
-        return 4 * self.infer.threads if self.engine == "onnxruntime" else 1
 
     def __call__(self, x):
         rows = self.shape[0] if self.shape[0] > 0 else len(x) if self.engine == "gpu" else 1
