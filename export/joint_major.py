@@ -50,21 +50,13 @@ class JointMajorGraphLayer(nn.Layer):
         V, (in_channels, out_channels, far) = self.num_joints, self.sizes
         x = x.reshape([-1, V * in_channels, 1, 0])
         if self.aggregate_first:
-            x = paddle.matmul(self.A, x.reshape([0, V, -1]))
-            return self.finish(self.own_part(x.reshape([0, V * (far + 1) * in_channels, 1, -1])))
-        y = self.own_part(x)
-        if far:
+            x = paddle.matmul(self.A, x.reshape([0, V, -1])).reshape([0, V * (far + 1) * in_channels, 1, -1])
+        own = (self.near * self.first + self.residual).reshape([V * out_channels, -1, 1, 1])
+        y = self.offset(F.conv2d(x, own, groups=V))
+        if far and not self.aggregate_first:
             hops = F.conv2d(x.reshape([-1, in_channels, 1, 0]), self.weight).reshape([-1, V * far * out_channels, 1, 0])
             y = y + paddle.matmul(self.A, hops.reshape([0, V * far, -1])).reshape([0, V * out_channels, 1, -1])
-        return self.finish(y)
-
-    def own_part(self, x):
-        V, (_, out_channels, _) = self.num_joints, self.sizes
-        own = (self.near * self.first + self.residual).reshape([V * out_channels, -1, 1, 1])
-        return self.offset(F.conv2d(x, own, groups=V))
-
-    def finish(self, y):
-        return self.act(y.reshape([-1, self.sizes[1], 1, 0]))
+        return self.act(y.reshape([-1, out_channels, 1, 0]))
 
 
 class JointMajorAttention(FoldedAttention):
