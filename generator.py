@@ -144,17 +144,17 @@ def _sort_in(raw, name, path, data_set):
     """Add a .skeleton file to RawFiles where its name says that it belongs."""
     try:
         parsed = parse_name(name)
-        if data_set.holds(parsed) and parsed.action > data_set.num_classes:
+        split = data_set.split(parsed)
+        if split and parsed.action > data_set.num_classes:
             raise SkeletonError(name, None, f"action {parsed.action} in the name; there are {data_set.num_classes}")
     except SkeletonError as error:
         raw.bad.append(str(SkeletonError(path, None, error.reason)))
         return
-    if not data_set.holds(parsed):
+    if not split:
         raw.other.append(path)
     elif os.path.splitext(name)[0] in ignored_names():
         raw.ignored.append(path)
     else:
-        split = "train" if data_set.is_train(parsed) else "eval"
         raw.samples.append(Sample(path, parsed.action - 1, split))
 
 

@@ -95,8 +95,7 @@ def check_split(names, path, dataset, split):
     rules, wrong = DATA_SETS[dataset], []
     for name in names:
         with suppress(SkeletonError):
-            sample = parse_name(name)
-            if not rules.holds(sample) or rules.is_train(sample) != (split == "train"):
+            if rules.split(parse_name(name)) != split:
                 wrong.append(name)
     if wrong:
         found = f"{len(wrong)} of {len(names)} samples do not belong to the {split} split of {dataset}, as {wrong[0]}"

@@ -20,25 +20,25 @@ def test_other_names_are_refused(name):
 
 
 @pytest.mark.parametrize(
-    ("dataset", "name", "is_train"),
+    ("dataset", "name", "split"),
     [
-        ("ntu-xsub", "S001C001P038R001A001", True),
-        ("ntu-xsub", "S001C002P003R001A001", False),
-        ("ntu-xsub", "S001C002P103R001A001", False),
-        ("ntu-xview", "S001C001P001R001A001", False),
-        ("ntu-xview", "S001C003P003R001A001", True),
-        ("ntu-xsub120", "S018C001P103R001A061", True),
-        ("ntu-xsub120", "S018C001P104R001A061", False),
-        ("ntu-xset120", "S018C001P104R001A061", True),
-        ("ntu-xset120", "S017C001P001R001A001", False),
+        ("ntu-xsub", "S001C001P038R001A001", "train"),
+        ("ntu-xsub", "S001C002P003R001A001", "eval"),
+        ("ntu-xsub", "S001C002P103R001A001", "eval"),
+        ("ntu-xview", "S001C001P001R001A001", "eval"),
+        ("ntu-xview", "S001C003P003R001A001", "train"),
+        ("ntu-xsub120", "S018C001P103R001A061", "train"),
+        ("ntu-xsub120", "S018C001P104R001A061", "eval"),
+        ("ntu-xset120", "S018C001P104R001A061", "train"),
+        ("ntu-xset120", "S017C001P001R001A001", "eval"),
     ],
 )
-def test_split_side(dataset, name, is_train):
-    assert DATA_SETS[dataset].is_train(parse_name(name)) is is_train
+def test_split_side(dataset, name, split):
+    assert DATA_SETS[dataset].split(parse_name(name)) == split
 
 
 def test_half_of_the_performers_and_setups_train():
-    training = {name: data_set.training for name, data_set in DATA_SETS.items()}
+    training = {name: set(data_set.training) for name, data_set in DATA_SETS.items()}
     assert [len(values) for values in training.values()] == [20, 2, 53, 16]
     assert training["ntu-xsub"] < training["ntu-xsub120"]
     assert [sum(training[name]) for name in ("ntu-xsub", "ntu-xsub120")] == [359, 2795]
@@ -47,23 +47,23 @@ def test_half_of_the_performers_and_setups_train():
 def test_class_counts_and_setups():
     assert [data_set.num_classes for data_set in DATA_SETS.values()] == [60, 60, 120, 120]
     sample = parse_name("S018C001P001R001A061")
-    assert [data_set.holds(sample) for data_set in DATA_SETS.values()] == [False, False, True, True]
+    assert [data_set.split(sample) for data_set in DATA_SETS.values()] == [None, None, "train", "train"]
 
 
 def test_ignored_names_are_the_302_and_535_of_the_authors():
     samples = [parse_name(name) for name in ignored_names()]
-    assert [sum(map(data_set.holds, samples)) for data_set in DATA_SETS.values()] == [302, 302, 535, 535]
+    assert [sum(map(bool, map(data_set.split, samples))) for data_set in DATA_SETS.values()] == [302, 302, 535, 535]
 
 
 @pytest.mark.parametrize(("dataset", "num_files"), [("ntu-xsub", 56880), ("ntu-xview", 56880), ("ntu-xsub120", 114480)])
 def test_official_totals_are_all_files_less_the_ignored(dataset, num_files):
     data_set = DATA_SETS[dataset]
-    ignored = [sample for sample in map(parse_name, ignored_names()) if data_set.holds(sample)]
+    ignored = [sample for sample in map(parse_name, ignored_names()) if data_set.split(sample)]
     assert sum(data_set.num_samples.values()) == num_files - len(ignored)
 
 
 def test_official_xview_totals_are_a_third_of_the_files_per_camera_less_the_ignored():
     data_set = DATA_SETS["ntu-xview"]
-    ignored = [sample for sample in map(parse_name, ignored_names()) if data_set.holds(sample)]
-    num_train = sum(map(data_set.is_train, ignored))
+    ignored = [sample for sample in map(parse_name, ignored_names()) if data_set.split(sample)]
+    num_train = sum(data_set.split(sample) == "train" for sample in ignored)
     assert data_set.num_samples == {"train": 2 * 18960 - num_train, "eval": 18960 - (len(ignored) - num_train)}

@@ -95,12 +95,12 @@ def place(recording, rules, classes, split):
     if parsed:
         if label not in (None, parsed.action - 1):
             raise UserError(f"{name}: label {label} contradicts the name, which says {parsed.action - 1}")
-        name, label, sides = f"{stem}.skeleton", parsed.action - 1, {"train" if rules.is_train(parsed) else "eval"}
+        name, label, sides = f"{stem}.skeleton", parsed.action - 1, {rules.split(parsed)}
     elif split is None and len(kinds) > 1:
         raise UserError(f"several splits: {', '.join(sorted(kinds))}; choose one with --split")
     reasons = {
         "without coordinates": recording.coordinates is None,
-        "of other setups": parsed and not rules.holds(parsed),
+        "of other setups": parsed and not rules.split(parsed),
         "named in reader/ignore.txt": parsed and stem in ignored_names(),
         "without a label": label is None,
         "in no split": not sides,
