@@ -7,10 +7,10 @@ alone decides that a file is wrong, and where. The quick way takes nothing that 
 
 import math
 import re
+from collections import namedtuple
 from functools import cache
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import simdjson
@@ -29,6 +29,7 @@ LONGEST_FILE = 256 << 20  # bytes, where the frames are not limited
 
 _NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})(?:(?i:\.skeleton))?", re.ASCII)
 _HIGHEST = {"setup": 32, "camera": 3, "performer": 999, "replication": 999, "action": 120}
+SampleName = namedtuple("SampleName", _HIGHEST)  # what a file name says, all counted from 1
 _NUMBER = re.compile(rb"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 _NOT_FINITE = re.compile(rb"[-+]?(nan(\([a-z]*\))?|inf(inity)?|1\.?#(ind|inf|qnan|snan)\d*)", re.IGNORECASE)
 
@@ -43,16 +44,6 @@ class SkeletonError(UserError):
     def __str__(self):
         where = "" if self.line is None else f"line {self.line}: "
         return f"{printable(self.path)}: {where}{self.reason}"
-
-
-class SampleName(NamedTuple):
-    """What a file name says, all counted from 1."""
-
-    setup: int
-    camera: int
-    performer: int
-    replication: int
-    action: int
 
 
 def parse_name(name):

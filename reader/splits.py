@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import yaml
 
+from dataset.actions import read_names
 from utils.errors import UserError
 
 from .ntu_reader import SkeletonError, parse_name
@@ -38,8 +39,7 @@ DATA_SETS = {name: DataSet(**row) for name, row in _TABLE.items()}
 @cache
 def ignored_names():
     """Names, without ending, of the recordings whose skeletons are missing or incomplete (reader/ignore.txt)."""
-    lines = Path(__file__).with_name("ignore.txt").read_text(encoding="ascii").splitlines()
-    return frozenset(line for line in lines if line and not line.startswith("#"))
+    return frozenset(read_names(Path(__file__).with_name("ignore.txt")))
 
 
 def check_labels(names, labels, path):
