@@ -76,7 +76,7 @@ def read_skeleton(path, max_frames=MAX_FRAMES, max_bodies=MAX_BODIES):
         raise SkeletonError(path, None, str(error).removeprefix(f"{Path(path)}: ")) from error
     try:
         return _parse_quickly(data, max_frames, max_bodies)
-    except _DoubtError:
+    except DOUBT:
         return _parse_exactly(path, data, max_frames, max_bodies)
 
 
@@ -113,28 +113,26 @@ _JOINTS = BODY_FIELDS + 3 + np.arange(NUM_JOINTS) * (JOINT_FIELDS + 1)
 _LINE_ENDS = np.concatenate([[BODY_FIELDS, BODY_FIELDS + 2], _JOINTS + JOINT_FIELDS])
 _COORDINATES = (_JOINTS[:, None] + np.arange(NUM_AXES)).ravel()
 
-
-class _DoubtError(Exception):
-    """The quick way can't vouch for this file."""
+# what the quick way raises of a file that it can't vouch for, and simdjson of what is no JSON, or while another thread parses
+DOUBT = (ValueError, TypeError, RuntimeError, LookupError)
 
 
 def _parse_quickly(data, max_frames, max_bodies=MAX_BODIES):
-    """What `_parse_exactly` would return; raises _DoubtError where it might not."""
+    """What `_parse_exactly` would return; raises one of DOUBT where it might not."""
     numbers, num_lines = _parse_numbers(data)
     heads = _frame_heads(numbers, max_frames)
     counts = numbers[heads].astype(int)
-    if counts.max() > max_bodies:
-        raise _DoubtError
     frame = np.repeat(np.arange(len(heads)), counts)  # of each body
     slot = np.arange(len(frame)) - np.repeat(np.cumsum(counts) - counts, counts)
     starts = heads[frame] + 2 + slot * _BODY_SIZE
     # There are as many line ends as expected and they stand where expected: none is a number of the file in disguise.
     ends = np.concatenate([[1], heads + 1, (starts[:, None] + _LINE_ENDS).ravel()])
     if not num_lines == len(ends) == np.count_nonzero(numbers == _LINE_END) or (numbers[ends] != _LINE_END).any():
-        raise _DoubtError
+        raise ValueError("ends of lines")
     coordinates = numbers[starts[:, None] + _COORDINATES]
-    if (numbers[starts + _JOINT_COUNT] != NUM_JOINTS).any() or (abs(coordinates) > FARTHEST).any():
-        raise _DoubtError
+    joint_counts = numbers[starts + _JOINT_COUNT]
+    if counts.max() > max_bodies or (joint_counts != NUM_JOINTS).any() or (abs(coordinates) > FARTHEST).any():
+        raise ValueError("a count or coordinate")
     bodies = np.zeros((max_bodies, len(heads), NUM_JOINTS * NUM_AXES), np.float32)
     bodies[slot, frame] = coordinates
     return bodies.reshape(max_bodies, len(heads), NUM_JOINTS, NUM_AXES)
@@ -142,18 +140,15 @@ def _parse_quickly(data, max_frames, max_bodies=MAX_BODIES):
 
 def _parse_numbers(data):
     """All numbers of the text, with _LINE_END after each line, and the number of lines."""
-    if b"," in data or b"[" in data:  # JSON's own signs
-        raise _DoubtError
+    if b"," in data or b"[" in data:
+        raise ValueError("JSON's own signs")
     data = data.rstrip() + b"\n"
     text = data.replace(b"\n", _LINE_END_TEXT)
     num_lines = (len(text) - len(data)) // (len(_LINE_END_TEXT) - 1)
     text = b"[" + text + b"0]"
     text = np.frombuffer(text, np.uint8)
     text = text + (text == ord(" ")) * np.uint8(ord(",") - ord(" "))  # an eighth of the time of bytes.translate
-    try:
-        return np.frombuffer(_parser().parse(text).as_buffer(of_type="d"))[:-1], num_lines
-    except (ValueError, TypeError, RuntimeError) as error:  # not JSON, not numbers, parser taken by another thread
-        raise _DoubtError from error
+    return np.frombuffer(_parser().parse(text).as_buffer(of_type="d"))[:-1], num_lines
 
 
 @cache
@@ -168,16 +163,13 @@ def _frame_heads(numbers, max_frames):
     """Where in `numbers` each frame starts; the last frame ends with the last number."""
     num_frames = int(numbers[0])
     if num_frames != numbers[0] or not 1 <= num_frames <= (max_frames or len(numbers)):
-        raise _DoubtError
+        raise ValueError("the number of frames")
     heads, at = [], 2
-    try:
-        for _ in range(num_frames):
-            heads.append(at)
-            at += _FRAME_SIZE[numbers.item(at)]
-    except (KeyError, IndexError) as error:
-        raise _DoubtError from error
+    for _ in range(num_frames):
+        heads.append(at)
+        at += _FRAME_SIZE[numbers.item(at)]
     if at != len(numbers):
-        raise _DoubtError
+        raise ValueError("the end of the file")
     return np.array(heads)
 
 

@@ -37,7 +37,7 @@ def quickly(data, max_frames=300):
     """The quick way's array, None where it leaves the file to the exact way."""
     try:
         return ntu_reader._parse_quickly(data, max_frames)
-    except ntu_reader._DoubtError:
+    except ntu_reader.DOUBT:
         return None
 
 

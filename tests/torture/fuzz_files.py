@@ -69,7 +69,7 @@ def skeleton(data):
     with nothing_run():
         try:
             quick = reader._parse_quickly(data, 300)
-        except reader._DoubtError:
+        except reader.DOUBT:
             quick = None
         try:
             exact = reader._parse_exactly("x.skeleton", data, 300)
