@@ -146,9 +146,9 @@ def _sort_in(raw, name, path, data_set):
         parsed = parse_name(name)
         split = data_set.split(parsed)
         if split and parsed.action > data_set.num_classes:
-            raise SkeletonError(name, None, f"action {parsed.action} in the name; there are {data_set.num_classes}")
+            raise SkeletonError(f"{name}: action {parsed.action} in the name; there are {data_set.num_classes}")
     except SkeletonError as error:
-        raw.bad.append(str(SkeletonError(path, None, error.reason)))
+        raw.bad.append(printable(path.removesuffix(name)) + str(error))
         return
     if not split:
         raw.other.append(path)
@@ -214,8 +214,8 @@ def _read(sample, transform):
     """(the Sample with what its file says, its coordinates (C, T, V, M): those of its frames or, view-normalised, of all)."""
     try:
         x, num_frames = read_sample(sample.path)
-    except SkeletonError as error:
-        return sample._replace(error=str(error)), None
+    except UserError as error:
+        return sample._replace(error=printable(str(error))), None
     x = view_normalise(x) if transform else x[:, :num_frames]
     return sample._replace(num_frames=num_frames, has_skeleton=bool(x.any())), x
 

@@ -10,7 +10,6 @@ import re
 from collections import namedtuple
 from functools import cache
 from itertools import chain
-from pathlib import Path
 
 import numpy as np
 import simdjson
@@ -35,26 +34,18 @@ _NOT_FINITE = re.compile(rb"[-+]?(nan(\([a-z]*\))?|inf(inity)?|1\.?#(ind|inf|qna
 
 
 class SkeletonError(UserError):
-    """A file that is not a usable `.skeleton` file: `path`, `line` (from 1; None: the whole file) and `reason`."""
-
-    def __init__(self, path, line, reason):
-        super().__init__(path, line, reason)  # all arguments, so that the error survives being sent between processes
-        self.path, self.line, self.reason = path, line, reason
-
-    def __str__(self):
-        where = "" if self.line is None else f"line {self.line}: "
-        return f"{printable(self.path)}: {where}{self.reason}"
+    """A name or content that no `.skeleton` file of NTU RGB+D has: `path: line 7: reason` on one line, whatever the path."""
 
 
 def parse_name(name):
     """SampleName of `SsssCcccPpppRrrrAaaa` or `SsssCcccPpppRrrrAaaa.skeleton`; SkeletonError for any other name."""
     match = _NAME.fullmatch(name)
     if not match:
-        raise SkeletonError(name, None, "the name is not of the form SsssCcccPpppRrrrAaaa.skeleton")
+        raise SkeletonError(f"{printable(name)}: the name is not of the form SsssCcccPpppRrrrAaaa.skeleton")
     sample = SampleName(*map(int, match.groups()))
     for (field, highest), value in zip(_HIGHEST.items(), sample, strict=True):
         if not 1 <= value <= highest:
-            raise SkeletonError(name, None, f"{field} {value} in the name is not within 1 to {highest}")
+            raise SkeletonError(f"{printable(name)}: {field} {value} in the name is not within 1 to {highest}")
     return sample
 
 
@@ -68,12 +59,9 @@ def read_skeleton(path, max_frames=MAX_FRAMES, max_bodies=MAX_BODIES):
     """Joint coordinates of a file: (`max_bodies`, T frames, 25, 3) float32 in metres, camera space.
 
     A body's slot is its place within the frame; slots without a body are 0. `max_frames` None takes any length.
-    Raises SkeletonError with line and reason if the file can't be read, is damaged or has more frames.
+    Raises UserError if the file can't be read, SkeletonError with line and reason if it is damaged or has more frames.
     """
-    try:
-        data = read_bytes(path, max_frames * BYTES_PER_FRAME if max_frames else LONGEST_FILE)
-    except UserError as error:
-        raise SkeletonError(path, None, str(error).removeprefix(f"{Path(path)}: ")) from error
+    data = read_bytes(path, max_frames * BYTES_PER_FRAME if max_frames else LONGEST_FILE)
     try:
         return _parse_quickly(data, max_frames, max_bodies)
     except DOUBT:
@@ -179,7 +167,7 @@ def _frame_heads(numbers, max_frames):
 def _parse_exactly(path, data, max_frames, max_bodies=MAX_BODIES):
     """The same array read line by line; raises SkeletonError where the file is not as docs/data.md says."""
     if kind := kind_of(data):
-        raise SkeletonError(path, 1, f"the file is {kind}")
+        raise SkeletonError(f"{printable(path)}: line 1: the file is {kind}")
     lines = _Lines(path, data)
     num_frames = lines.count("number of frames", 1, max_frames or len(data))
     frames = []
@@ -207,7 +195,7 @@ class _Lines:
         self.rest = chain(filled, [(len(lines), None)])
 
     def error(self, reason):
-        return SkeletonError(self.path, self.line, reason)
+        return SkeletonError(f"{printable(self.path)}: line {self.line}: {reason}")
 
     def next_fields(self):
         """Words of the next line, None at the end of the file."""

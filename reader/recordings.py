@@ -83,7 +83,7 @@ def _going_on(name, failed):
     except UserError as error:
         if failed is None:
             raise
-        failed.append((printable(Path(name).name), str(error)))
+        failed.append((printable(Path(name).name), printable(str(error))))
 
 
 def _cut(length, window, stride):

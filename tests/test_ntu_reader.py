@@ -1,7 +1,6 @@
 """Recordings: right and wrong files, the choice of bodies, and the two ways of reading against each other."""
 
 import os
-import pickle
 import re
 
 import numpy as np
@@ -13,6 +12,7 @@ from reader import ntu_reader
 from reader.ntu_reader import SkeletonError, read_sample, read_skeleton, select_bodies
 from tests.helpers.places import GOLDEN
 from tests.helpers.skeleton_corpus import NAME, malformed, skeleton_bytes, skeleton_lines, to_bytes, well_formed
+from utils.errors import UserError
 
 
 def plain_read(path):
@@ -157,11 +157,11 @@ def test_every_malformed_file_is_refused_with_its_line_and_a_reason(tmp_path):
             read_skeleton(path)
         lines = data.split(b"\n")
         first = 1 + next((i for i, (a, b) in enumerate(zip(lines, right, strict=False)) if a != b), min(map(len, (lines, right))))
-        assert first <= caught.value.line <= len(lines), rule
+        line = int(re.match(re.escape(f"{path}: line ") + r"(\d+): ", str(caught.value))[1])
+        assert first <= line <= len(lines), rule
         if re.match(r"(body|joint) field|[xyz] is", rule):
-            assert caught.value.line == first, rule
+            assert line == first, rule
             named += 1
-        assert str(caught.value).startswith(f"{path}: line {caught.value.line}: "), rule
         assert str(caught.value).isprintable(), rule
     assert named > 100
 
@@ -192,7 +192,7 @@ def test_error_names_line_and_reason(start, stop, new, line, reason):
     lines[start : stop or len(lines)] = new
     with pytest.raises(SkeletonError) as caught:
         ntu_reader._parse_exactly("file", to_bytes(lines), 300)
-    assert (caught.value.line, caught.value.reason) == (line, reason)
+    assert str(caught.value) == f"file: line {line}: {reason}"
 
 
 @pytest.mark.parametrize(("start", "reason"), [(b"\x1f\x8b", "compressed with gzip"), (b"\xef\xbb\xbf", "byte order")])
@@ -206,7 +206,7 @@ def test_what_is_no_regular_file_is_refused(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "nothing")
     os.mkfifo(tmp_path / "pipe")
     for name in ("folder", "link", "pipe", "absent"):
-        with pytest.raises(SkeletonError, match=f"{name}: (can't be read|is not a file)"):
+        with pytest.raises(UserError, match=f"{name}: (can't be read|is not a file)"):
             read_skeleton(tmp_path / name)
 
 
@@ -214,13 +214,14 @@ def test_a_huge_file_is_refused_before_it_is_read(tmp_path):
     path = write(tmp_path, b"")
     os.truncate(path, 1 << 40)
     for max_frames in (300, None):
-        with pytest.raises(SkeletonError, match="1099511627776 bytes"):
+        with pytest.raises(UserError, match="1099511627776 bytes"):
             read_skeleton(path, max_frames)
 
 
-def test_error_survives_being_sent_between_processes_and_stays_on_one_line():
-    error = pickle.loads(pickle.dumps(SkeletonError("a\nb/\udcff数.skeleton", 7, "why")))
-    assert str(error) == "a\\nb/\\udcff数.skeleton: line 7: why"
+def test_error_stays_on_one_line_whatever_the_path():
+    with pytest.raises(SkeletonError) as caught:
+        ntu_reader._parse_exactly("a\nb/\udcff数.skeleton", b"1\nx", 300)
+    assert str(caught.value) == "a\\nb/\\udcff数.skeleton: line 2: 'x' in the line 'number of bodies' is not a number"
 
 
 # ---------------------------------------------------------------- the two ways agree
