@@ -26,6 +26,8 @@ def split_paths(root_folder, transform, dataset, split):
 def open_array(path):
     """Memory-mapped array of a npy file, of any shape and numbers; raises UserError where it is damaged or holds objects."""
     try:
+        if not Path(path).is_file():
+            raise ValueError("no such file")
         with np.errstate(over="ignore"):  # of a shape beyond all memory, which is refused
             data = np.lib.format.open_memmap(path, mode="r")
         if data.dtype.kind not in "fiub" or Path(path).stat().st_size != data.offset + data.nbytes:
@@ -35,26 +37,16 @@ def open_array(path):
     return data
 
 
-def load_data(path):
-    """Memory-mapped float32 array (N, C, T, V, M) of a npy file; raises UserError where it is anything else."""
-    check_is_there(path)
-    data = open_array(path)
-    if data.ndim != 5 or data.dtype != np.float32 or not data.flags.c_contiguous:
-        raise UserError(f"{path}: holds {data.dtype} {data.shape}, must be one float32 array (N, C, T, V, M); make it again")
-    return data
-
-
-def check_is_there(path):
-    """Raise UserError where a file of a data set is missing."""
-    if not Path(path).is_file():
-        raise UserError(f"{path}: no such file")
-
-
 class SampleFile:
-    """The samples of a npy file, read one by one: where a file in use is cut short, a memory map would end the process."""
+    """The samples (N, C, T, V, M) float32 of a npy file, whose header raises UserError where it holds anything else.
+
+    They are read one by one: where a file in use is cut short, a memory map would end the process.
+    """
 
     def __init__(self, path):
-        data = load_data(path)
+        data = open_array(path)
+        if data.ndim != 5 or data.dtype != np.float32 or not data.flags.c_contiguous:
+            raise UserError(f"{path}: holds {data.dtype} {data.shape}, must be one float32 array (N, C, T, V, M); make it again")
         self.path, self.shape, self.start = path, data.shape, data.offset
         self.file = open(path, "rb", buffering=0)  # noqa: SIM115 (for as long as samples are read)
         self.lock = threading.Lock()
@@ -82,7 +74,6 @@ def load_labels(path):
     A .npy file holds labels alone, and samples are named by their number. Raises UserError where the file is anything else.
     Nothing in it is run (see utils.pickles).
     """
-    check_is_there(path)
     if str(path).endswith(".npy"):
         numbers = open_array(path).ravel().tolist()
         value = [str(number) for number in range(len(numbers))], numbers

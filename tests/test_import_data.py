@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from dataset.ntu_feeder import load_data, load_labels
+from dataset.ntu_feeder import load_labels
 from evaluation.scores import Scores, softmax
 from generator import generate
 from main import main
@@ -31,7 +31,7 @@ def test_arrays_and_json_become_a_data_set(own, tmp_path):
     assert report[0] == "train: 6 samples of 2 of 3 classes, 3 cut to 8 frames"
     folder = tmp_path / "npy" / "original" / "custom-mine"
     for split in ("train", "eval"):
-        data, (names, labels, lengths) = load_data(folder / f"{split}_data.npy"), load_labels(folder / f"{split}_label.pkl")
+        data, (names, labels, lengths) = np.load(folder / f"{split}_data.npy"), load_labels(folder / f"{split}_label.pkl")
         assert data.shape == (6, 2, 8, 18, 1) and sorted(names) == [f"{split}{i}" for i in range(6)]
         for row, name, label, length in zip(data, names, labels, lengths, strict=True):
             sample = samples[name]
@@ -114,7 +114,7 @@ def ntu(config, root):
 def both(root, dataset="original/ntu-xsub"):
     """[(data, labels)] of the splits of a data set."""
     return [
-        (np.array(load_data(root / dataset / f"{s}_data.npy")), load_labels(root / dataset / f"{s}_label.pkl")) for s in SPLITS
+        (np.load(root / dataset / f"{s}_data.npy"), load_labels(root / dataset / f"{s}_label.pkl")) for s in SPLITS
     ]
 
 

@@ -10,7 +10,7 @@ import pytest
 from dataset.features import branch_features
 from dataset.graph import NTU
 from dataset.loader import Loader
-from dataset.ntu_feeder import EpochBatches, NTUFeeder, load_data, load_labels
+from dataset.ntu_feeder import EpochBatches, NTUFeeder, SampleFile, load_labels
 from tests.helpers.small import write_split
 from utils.errors import UserError
 
@@ -123,21 +123,21 @@ def test_wrong_label_files_are_named_before_training(folder, tmp_path, value, te
 def test_damaged_arrays_are_named(tmp_path, content, text):
     (tmp_path / "x.npy").write_bytes(content)
     with pytest.raises(UserError, match=text):
-        load_data(tmp_path / "x.npy")
+        SampleFile(tmp_path / "x.npy")
 
 
 @pytest.mark.parametrize("array", [np.zeros(3, "float32"), np.zeros((1, 3, 4, 25, 2)), np.array([{}], dtype=object)], ids=str)
 def test_arrays_of_another_kind_are_named(tmp_path, array):
     np.save(tmp_path / "x.npy", array, allow_pickle=True)
     with pytest.raises(UserError, match=r"x\.npy"):
-        load_data(tmp_path / "x.npy")
+        SampleFile(tmp_path / "x.npy")
 
 
 def test_truncated_arrays_are_named(folder, tmp_path):
     whole = (folder / "train_data.npy").read_bytes()
     (tmp_path / "x.npy").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(UserError, match="not a readable npy array"):
-        load_data(tmp_path / "x.npy")
+        SampleFile(tmp_path / "x.npy")
 
 
 def test_names_lose_their_folder(tmp_path):

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dataset.ntu_feeder import load_data, load_labels
+from dataset.ntu_feeder import load_labels
 from dataset.tiny_data_gen import cut
 from tests.helpers.places import ROOT
 from tests.helpers.raw_folders import contents
@@ -28,7 +28,7 @@ def source(tmp_path):
 
 def read(root, split):
     folder = root / INNER
-    return np.array(load_data(folder / f"{split}_data.npy")), load_labels(folder / f"{split}_label.pkl")
+    return np.load(folder / f"{split}_data.npy"), load_labels(folder / f"{split}_label.pkl")
 
 
 def run(*command, **options):

@@ -2,9 +2,9 @@
 
 import shutil
 
+import numpy as np
 import pytest
 
-from dataset.ntu_feeder import load_data
 from tests.helpers.raw_folders import contents
 from tests.helpers.small import write_split
 from tests.helpers.tipc import INNER, LITE, WHOLE, X_SUB, epochs_of, is_one_error_line
@@ -29,7 +29,7 @@ def test_lite_cuts_a_few_samples_and_whole_links_to_all(repo, mode, train, evalu
             if wanted == "link":
                 assert path.resolve() == (repo.source / INNER / name).resolve()
             elif name.endswith(".npy"):
-                assert len(load_data(path)) == wanted
+                assert len(np.load(path)) == wanted
     repo.prepare(LITE)
     assert not any(path.is_symlink() for path in (repo.root / "data/ntu/tiny_dataset" / INNER).iterdir())
     assert contents(repo.source) == before

@@ -113,9 +113,9 @@ def torch(data):
 
 
 def array(data):
-    from dataset.ntu_feeder import load_data
+    from dataset.ntu_feeder import SampleFile
 
-    refused(load_data, _file("x_data.npy", data))
+    refused(SampleFile, _file("x_data.npy", data))
 
 
 def scores(data):
