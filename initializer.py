@@ -191,7 +191,7 @@ def log_setup(config, feeder, model):
     get_logger().info(f"{config.model_type}, {size:,} parameters; {config.dataset}, {samples}, {classes} classes")
     log(f"Dataset: {config.dataset}, {'debug: ' if config.debug else ''}{len(feeder)} samples")
     log(f"Batch size: train-{data.train_batch_size}, eval-{data.eval_batch_size}")
-    log(f"Data shape (branch, channel, frame, joint, person): {list(feeder.sample_shape)}")
+    log(f"Data shape (branch, channel, frame, joint, person): {list(data_shape(config))}")
     log(f"Number of action classes: {classes}")
     log(f"Model: {config.model_type} {config.plain()['model_args']}, built (channels, stride, depth): {model.blocks}")
     log(f"LR_Scheduler: {config.lr_scheduler} {config.schedule.model_dump()}")

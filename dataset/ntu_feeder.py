@@ -144,7 +144,6 @@ class NTUFeeder:
                 raise UserError(f"{label_path}: {name} has label {label}, length {length}; at most {num_classes - 1} and {T}")
         self.graph, self.inputs, self.num_frame = graph, inputs, num_frame
         self.count = min(count, limit or count)
-        self.sample_shape = (len(inputs), 2 * C, num_frame, V, M)
 
     def __len__(self):
         return self.count
