@@ -21,9 +21,9 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from dataset.ntu_feeder import split_paths, writing_data_set
+from dataset.ntu_feeder import SPLITS, split_paths, writing_data_set
 from reader.ntu_reader import MAX_FRAMES, NUM_AXES, NUM_BODIES, NUM_JOINTS, SkeletonError, parse_name, read_sample
-from reader.splits import DATA_SETS, SPLITS, ignored_names
+from reader.splits import DATA_SETS, ignored_names
 from reader.transformer import view_normalise
 from utils.errors import UserError, printable
 from utils.files import replacing, replacing_folder

@@ -14,6 +14,7 @@ from utils.pickles import load_pickle
 
 from .features import branch_features
 
+SPLITS = ("train", "eval")
 DAMAGE = (OSError, EOFError, MemoryError, OverflowError, tokenize.TokenError)  # what NumPy raises on a damaged file
 
 

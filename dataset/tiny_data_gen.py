@@ -14,13 +14,12 @@ if __name__ == "__main__":  # before the imports, so that a signal during them i
 
 import numpy as np
 
-from dataset.ntu_feeder import SampleFile, load_labels, split_paths, writing_data_set
+from dataset.ntu_feeder import SPLITS, SampleFile, load_labels, split_paths, writing_data_set
 from utils.errors import UserError
 from utils.files import replacing
 from utils.terminal import Parser, boolean
 
 MARK = "tiny.txt"  # stands in the folders that this command made, and only there does it replace files
-SPLITS = ("train", "eval")
 
 
 def cut(source_path, save_dir, *, mode="train", data_num=80, dataset="ntu-xsub", transform=False, seed=1):
@@ -44,10 +43,9 @@ def cut(source_path, save_dir, *, mode="train", data_num=80, dataset="ntu-xsub",
     for split, (data, (names, *_)) in loaded.items():
         if not 0 < data.shape[0] == len(names):
             raise UserError(f"{source[split][1]}: number of samples {len(names)}, in the data {data.shape[0]}; make both anew")
-    with replacing(folder / MARK) as temporary:
-        temporary.write_text(f"Cut out of {source_path} by dataset/tiny_data_gen.py, seed {seed}\n", encoding="utf-8")
     counts = {}
-    with replacing(*(path for pair in target.values() for path in pair)) as new:
+    with replacing(folder / MARK, *(path for pair in target.values() for path in pair)) as (mark, *new):
+        mark.write_text(f"Cut out of {source_path} by dataset/tiny_data_gen.py, seed {seed}\n", encoding="utf-8")
         for (split, (data, labels)), *files in zip(loaded.items(), new[::2], new[1::2], strict=True):
             rng = np.random.default_rng((seed, SPLITS.index(split)))
             chosen = np.sort(rng.permutation(data.shape[0])[:data_num])

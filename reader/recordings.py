@@ -8,10 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from dataset.graph import NTU
-from dataset.ntu_feeder import load_labels
+from dataset.ntu_feeder import SPLITS, load_labels
 from reader.formats import HEAD, MOST_VALUES, NORMALISED, STORED, Recording, arrays, kind_of, texts, usable
 from reader.ntu_reader import MAX_FRAMES, TRACKED_BODIES, read_skeleton, select_bodies
-from reader.splits import SPLITS
 from reader.transformer import view_normalise
 from utils.errors import UserError, printable
 

@@ -12,8 +12,6 @@ from utils.errors import UserError
 
 from .ntu_reader import SkeletonError, parse_name
 
-SPLITS = ("train", "eval")
-
 
 class DataSet(NamedTuple):
     """A data set: what belongs to it, and who trains (Shahroudy et al., CVPR 2016; Liu et al., TPAMI 2019)."""

@@ -7,13 +7,12 @@ import sys
 import numpy as np
 import pytest
 
-from dataset.ntu_feeder import load_labels
+from dataset.ntu_feeder import SPLITS, load_labels
 from evaluation.scores import Scores, softmax
 from generator import generate
 from main import main
 from options.schema import load_config
 from reader.ntu_reader import read_skeleton
-from reader.splits import SPLITS
 from tests.helpers.own_data import write_source
 from tests.helpers.people import people
 from tests.helpers.places import ROOT

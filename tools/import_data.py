@@ -24,13 +24,13 @@ from tqdm import tqdm
 
 from dataset.actions import action_names, read_names
 from dataset.graph import NTU
-from dataset.ntu_feeder import split_paths, writing_data_set
+from dataset.ntu_feeder import SPLITS, split_paths, writing_data_set
 from options.schema import load_config
 from reader.formats import NORMALISED, STORED
 from reader.ntu_reader import MAX_FRAMES, SkeletonError, parse_name
 from reader.plausibility import implausible
 from reader.recordings import Wanted, arrange, fit, open_recordings
-from reader.splits import DATA_SETS, SPLITS, ignored_names
+from reader.splits import DATA_SETS, ignored_names
 from utils.errors import UserError, printable
 from utils.files import replacing_folder
 from utils.terminal import Parser
