@@ -4,18 +4,17 @@ import contextlib
 import os
 import pickle
 import threading
-import tokenize
 from pathlib import Path
 
 import numpy as np
 
+from utils.damage import usable
 from utils.errors import UserError
 from utils.pickles import load_pickle
 
 from .features import branch_features
 
 SPLITS = ("train", "eval")
-DAMAGE = (OSError, EOFError, MemoryError, OverflowError, tokenize.TokenError)  # what NumPy raises on a damaged file
 
 
 def split_paths(root_folder, transform, dataset, split):
@@ -26,15 +25,12 @@ def split_paths(root_folder, transform, dataset, split):
 
 def open_array(path):
     """Memory-mapped array of a npy file, of any shape and numbers; raises UserError where it is damaged or holds objects."""
-    try:
+    with usable(path, "not a readable npy array ({}); make it again"), np.errstate(over="ignore"):
         if not Path(path).is_file():
             raise ValueError("no such file")
-        with np.errstate(over="ignore"):  # of a shape beyond all memory, which is refused
-            data = np.lib.format.open_memmap(path, mode="r")
+        data = np.lib.format.open_memmap(path, mode="r")
         if data.dtype.kind not in "fiub" or Path(path).stat().st_size != data.offset + data.nbytes:
             raise ValueError(f"{data.dtype} {data.shape}, not numbers alone")
-    except (*DAMAGE, ValueError, TypeError, LookupError, SyntaxError, RecursionError) as error:
-        raise UserError(f"{path}: not a readable npy array ({' '.join(str(error).split())}); make it again") from error
     return data
 
 

@@ -3,16 +3,15 @@
 import csv
 import io
 import zipfile
-import zlib
 from dataclasses import dataclass
 
 import numpy as np
 
+from utils.damage import usable
 from utils.errors import UserError
 from utils.files import read_bytes, replacing
 
 LARGEST = 1 << 30  # bytes of a score file, unpacked
-DAMAGE = (zipfile.BadZipFile, zlib.error, MemoryError)
 
 
 def softmax(logits):
@@ -70,14 +69,12 @@ class Scores:
     @classmethod
     def load(cls, path):
         """Scores that `save` wrote; raises UserError where the file holds anything else. Nothing in it is run."""
-        try:
-            with zipfile.ZipFile(io.BytesIO(read_bytes(path, LARGEST))) as archive:
-                if sum(entry.file_size for entry in archive.infolist()) > LARGEST:
-                    raise ValueError("it would take too much memory")
-                parts = (io.BytesIO(archive.read(f"{key}.npy")) for key in ("names", "labels", "logits"))
-                names, labels, logits = (np.lib.format.read_array(part, allow_pickle=False) for part in parts)
-        except (OSError, ValueError, LookupError, TypeError, RuntimeError, EOFError, *DAMAGE) as error:
-            raise UserError(f"{path}: not a readable score file ({error}); main.py -e writes them") from error
+        with usable(path, "not a readable score file ({}); main.py -e writes them"):
+            archive = zipfile.ZipFile(io.BytesIO(read_bytes(path, LARGEST)))
+            if sum(entry.file_size for entry in archive.infolist()) > LARGEST:
+                raise ValueError("it would take too much memory")
+            parts = (io.BytesIO(archive.read(f"{key}.npy")) for key in ("names", "labels", "logits"))
+            names, labels, logits = (np.lib.format.read_array(part, allow_pickle=False) for part in parts)
         kinds = names.dtype.kind + labels.dtype.kind + logits.dtype.kind
         shapes = names.shape + labels.shape == 2 * logits.shape[:1]
         if kinds not in ("Uif", "Uuf") or not shapes or logits.ndim != 2 or 0 in logits.shape:

@@ -23,6 +23,7 @@ from safetensors.numpy import save
 
 from dataset.graph import MAX_HOP
 from options.schema import load_config
+from utils.damage import usable
 from utils.errors import UserError, printable
 from utils.files import read_safetensors, replacing
 from utils.pickles import Tensor, load_pickle, load_torch
@@ -40,15 +41,13 @@ def read_weights(path):
     """{name in the file: array} of a PyTorch, Paddle or safetensors file; raises UserError where it has no weights."""
     if Path(path).suffix == ".safetensors":
         return read_safetensors(path)
-    try:
+    with usable(path, "holds no weights, or is damaged ({})"):
         content = load_torch(path) if zipfile.is_zipfile(path) else load_pickle(path)
         if type(content) is int and content == BEFORE_1_6:
             raise UserError(f"{path}: saved by PyTorch before 1.6, or in its format; load and save it with a newer one")
         for _ in HOLDERS:  # a file could hold itself
             content = next((content[key] for key in HOLDERS if key in content), content)
         return {str(name): array for name, value in content.items() if (array := _array(value)) is not None}
-    except (ValueError, TypeError, LookupError, AttributeError, OSError) as error:
-        raise UserError(f"{path}: holds no weights, or is damaged ({' '.join(str(error).split())})") from error
 
 
 def _array(value):

@@ -4,14 +4,13 @@ import io
 import math
 import pickle
 import re
-import struct
 import zipfile
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
-from utils.errors import UserError
+from utils.damage import usable
 from utils.files import read_bytes
 
 MOST_OPERATIONS = 10_000_000  # of a pickle, each making some 100 bytes at most; a label file has four a sample
@@ -142,21 +141,14 @@ for _name in _OPERATIONS.split():
     _Unpickler.dispatch[_code] = _counted(getattr(_Unpickler, _load))
 
 
-_DAMAGE = (ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, RecursionError, TypeError, ValueError)
-_DAMAGE += (pickle.UnpicklingError, struct.error)
-
-
 def unpickle(data, source, more=(), persistent_load=None):
     """The value of a pickle, given as bytes; `source` is named in errors. Nothing in it is ever run.
 
     Only dicts, lists, tuples, texts, numbers and NumPy arrays are let through, and what `more` maps (module, name) to;
     `persistent_load(key)` returns what a pickle keeps outside itself. Raises UserError where it is damaged or asks for more.
     """
-    try:
+    with usable(source, "not a usable file, damaged or of another kind ({})"):
         return _Unpickler(data, {**_MAKERS, **dict(more)}, persistent_load).load()
-    except _DAMAGE as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"{source}: not a usable file, damaged or of another kind ({reason})") from error
 
 
 def load_pickle(path, limit=4 << 30):
@@ -202,7 +194,7 @@ def load_torch(path):
     The file (since PyTorch 1.6) is a zip archive of NAME/data.pkl and, stored as they are, NAME/data/KEY for each storage.
     """
     data = io.BytesIO(read_bytes(path))
-    try:
+    with usable(path, "not a usable PyTorch file ({})"):
         archive = zipfile.ZipFile(data)
         names, entries, storages = archive.namelist(), archive.infolist(), {}
         folder = next(name for name in [*names, "data.pkl"] if name.endswith("data.pkl")).removesuffix("data.pkl")
@@ -222,5 +214,3 @@ def load_torch(path):
             return storages[number]
 
         return unpickle(archive.read(f"{folder}data.pkl"), path, _TORCH_CLASSES, storage)
-    except (zipfile.BadZipFile, RuntimeError, *_DAMAGE) as error:
-        raise UserError(f"{path}: not a usable PyTorch file ({' '.join(str(error).split())})") from error

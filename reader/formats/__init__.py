@@ -1,18 +1,14 @@
 """Forms that others pass recordings around in; reader/recordings.py tells them apart. What all have in common is here."""
 
-import contextlib
-import csv
-import zipfile
-import zlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import yaml
 
-from dataset.ntu_feeder import DAMAGE
-from utils.errors import UserError, printable
+from utils import damage
 
 LARGEST, MOST_VALUES = 128 << 20, 1 << 28  # bytes of a file, values of a recording
 HEAD = 512  # bytes that tell a file's kind
@@ -24,8 +20,7 @@ DENOISED = "freed of noisy bodies and empty frames already"
 NORMALISED = "view-normalised and padded by repeating already"
 STORED = "laid out as a data set already"  # nothing more is done to it than to cut and pad
 
-_ODD = (ValueError, TypeError, LookupError, AttributeError, RuntimeError, SyntaxError)  # what Python says of odd contents
-_BROKEN = (*DAMAGE, *_ODD, csv.Error, zipfile.BadZipFile, zlib.error)
+usable = partial(damage.usable, otherwise="not usable ({}); docs/custom_data.md has the forms")  # of a file or recording by name
 
 
 class Recording(NamedTuple):
@@ -45,16 +40,6 @@ class Recording(NamedTuple):
     splits: tuple = ()
     rate: float | None = None
     span: tuple | None = None
-
-
-@contextlib.contextmanager
-def usable(name):
-    """Turn whatever odd contents raise while a file is read into a UserError that names it."""
-    try:
-        yield
-    except _BROKEN as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise UserError(f"{printable(name)}: not usable ({reason}); docs/custom_data.md has the forms") from error
 
 
 def kind_of(head):
