@@ -2,7 +2,6 @@
 
 import random
 from collections import Counter
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -20,9 +19,8 @@ from model import EfficientGCN
 from options.command_line import JOB
 from options.schema import FOLDER, changed_settings, load_config
 from options.yaml_file import read_yaml
-from reader.ntu_reader import SkeletonError, parse_name
 from reader.plausibility import implausible
-from reader.splits import DATA_SETS, check_labels
+from reader.splits import DATA_SETS, check_labels, parse_names
 from scheduler.lr_schedulers import FACTORS, evaluates_after
 from training.device import choose_device, on_gpu
 from training.precision import mixed_precision
@@ -92,12 +90,7 @@ def implausible_samples(feeder, transform):
 
 def check_split(names, path, dataset, split):
     """Raise UserError where recordings that a label file names are not of this split of NTU RGB+D; other names may be any."""
-    rules, wrong = DATA_SETS[dataset], []
-    for name in names:
-        with suppress(SkeletonError):
-            if rules.split(parse_name(name)) != split:
-                wrong.append(name)
-    if wrong:
+    if wrong := [names[i] for i, sample in parse_names(names) if DATA_SETS[dataset].split(sample) != split]:
         found = f"{len(wrong)} of {len(names)} samples do not belong to the {split} split of {dataset}, as {wrong[0]}"
         raise UserError(f"{path}: {found}; two splits or data sets are mixed up: generate them again (-gd)")
 

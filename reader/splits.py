@@ -40,13 +40,16 @@ def ignored_names():
     return frozenset(read_names(Path(__file__).with_name("ignore.txt")))
 
 
+def parse_names(names):
+    """Yield (place, SampleName) of those of `names` that are NTU RGB+D's."""
+    for place, name in enumerate(names):
+        with suppress(SkeletonError):
+            yield place, parse_name(name)
+
+
 def check_labels(names, labels, path):
     """Raise UserError where labels of a file contradict the Axxx of the names that are NTU RGB+D's."""
-    wrong = []
-    for name, label in zip(names, labels, strict=True):
-        with suppress(SkeletonError):
-            if parse_name(name).action != label + 1:
-                wrong.append(f"{name} has label {label}, which is A{label + 1:03d}")
-    if wrong:
-        found = f"{len(wrong)} of {len(names)} labels contradict the names, the first: {wrong[0]}"
+    if wrong := [i for i, sample in parse_names(names) if sample.action != labels[i] + 1]:
+        first = f"{names[wrong[0]]} has label {labels[wrong[0]]}, which is A{labels[wrong[0]] + 1:03d}"
+        found = f"{len(wrong)} of {len(names)} labels contradict the names, the first: {first}"
         raise UserError(f"{path}: {found}; correct the file, or add --trust_labels true")
