@@ -72,23 +72,18 @@ def load_labels(path):
     Nothing in it is run (see utils.pickles).
     """
     if str(path).endswith(".npy"):
-        numbers = open_array(path).ravel().tolist()
-        value = [str(number) for number in range(len(numbers))], numbers
+        labels = open_array(path).ravel()
+        value = map(str, range(len(labels))), labels
     else:
         value = load_pickle(path)
-        value = [part.ravel().tolist() if isinstance(part, np.ndarray) else part for part in value] if _is_list(value) else value
-    lists = _is_list(value) and len(value) in (2, 3) and all(map(_is_list, value))
-    if not lists or len({len(part) for part in value}) > 1:
-        raise UserError(f"{path}: must hold three lists of one length (names, labels, lengths), or the first two")
-    names, *numbers = value
+    with usable(path, "must hold three lists of one length (names, labels, lengths), or the first two ({})"):
+        names, *numbers = map(list, value)
+        if len(numbers) not in (1, 2) or any(len(part) != len(names) for part in numbers):
+            raise ValueError(f"lists of {[len(part) for part in (names, *numbers)]}")
     whole = all(isinstance(number, (int, np.integer)) and 0 <= number < 2**31 for part in numbers for number in part)
     if not whole or not all(isinstance(name, str) and name.isprintable() for name in names):
         raise UserError(f"{path}: names must be texts that can be printed, labels and lengths whole numbers from 0")
     return [name.replace("\\", "/").rsplit("/", 1)[-1] for name in names], *([int(x) for x in part] for part in numbers)
-
-
-def _is_list(value):
-    return isinstance(value, (tuple, list))
 
 
 @contextlib.contextmanager
