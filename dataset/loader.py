@@ -21,14 +21,13 @@ class Loader:
         if self.workers == 0:
             yield from map(self.feeder.batch, self.batches)
             return
-        with ThreadPoolExecutor(self.workers) as pool:
-            ahead, indices = deque(), iter(self.batches)
-            try:
-                for chosen in indices:
-                    ahead.append(pool.submit(self.feeder.batch, chosen))
-                    if len(ahead) > 2 * self.workers:
-                        yield ahead.popleft().result()
-                while ahead:
+        pool, ahead = ThreadPoolExecutor(self.workers), deque()
+        try:
+            for indices in self.batches:
+                ahead.append(pool.submit(self.feeder.batch, indices))
+                if len(ahead) > 2 * self.workers:
                     yield ahead.popleft().result()
-            finally:  # the reader may stop early: what is not begun need not be
-                pool.shutdown(wait=True, cancel_futures=True)
+            while ahead:
+                yield ahead.popleft().result()
+        finally:  # the reader may stop early: what is not begun need not be
+            pool.shutdown(cancel_futures=True)
