@@ -107,7 +107,7 @@ def labelled(tmp_path, value):
         ((["a"], ["b"], [3]), "whole numbers"),
         ({"a": 1}, "three lists"),
         ((["a"] * 11, [60] * 11, [3] * 11), "a has label 60, length 3; at most 59 and 12"),
-        ((["a"] * 10, [1] * 10, [3] * 10), "holds 11"),
+        ((["a"] * 10, [1] * 10, [3] * 10), r"number of samples 10, in .*npy 11"),
         ((["a"] * 11, [1] * 11, [13] * 11), "length 13"),
     ],
 )
