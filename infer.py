@@ -17,7 +17,7 @@ if __name__ == "__main__":  # before the imports, so that a signal during them i
 import argparse
 import itertools
 import os
-from collections import Counter, deque
+from collections import deque
 from functools import cached_property
 from pathlib import Path
 
@@ -152,7 +152,7 @@ def recognise(recognizer, options, failures):
         source = (os.path.expanduser(line.strip()) for line in sys.stdin if line.strip())
     if options.label_file and not options.trust_labels:
         check_labels(*load_labels(options.label_file)[:2], options.label_file)
-    samples, right, last, notes, first = [], [], None, Counter(), {}
+    samples, right, last, notes = [], [], None, {}  # {note: names}
     failed = None if options.stop_on_error else failures
     for samples, predictions in recognizer.predict_batches(source, options.label_file, options.window, options.stride, failed):
         if samples[0].label is not None:
@@ -163,8 +163,7 @@ def recognise(recognizer, options, failures):
                 show(prediction, last)
             last = prediction.name
             for note in noted(sample, recognizer.settings, options.window):
-                notes[note] += 1
-                first.setdefault(note, sample.name)
+                notes.setdefault(note, []).append(sample.name)
             yield prediction
     if not samples:
         others = f"; {len(failures)} recordings, none of them usable" * (len(failures) > 1)
@@ -177,8 +176,8 @@ def recognise(recognizer, options, failures):
         share = sum(right) / len(right)
         people, programs = f"{sum(right)} of {len(right)} right, {share:.2%}", f"Infer Mean Accuracy:  {round(share, 6)}"
         print(people if sys.stdout.isatty() else programs)
-    for note, count in notes.items():
-        print(f"note: {first[note]}{f' and {count - 1} more' * (count > 1)}: {note}")
+    for note, names in notes.items():
+        print(f"note: {names[0]}{f' and {len(names) - 1} more' * (len(names) > 1)}: {note}")
     if options.benchmark:
         from inference.benchmark import measure
 
