@@ -78,27 +78,9 @@ class EfficientGCN(nn.Layer):
     """
 
     def __init__(
-        self,
-        data_shape,
-        num_classes,
-        A,
-        parts,
-        *,
-        model_type,
-        stem_channel,
-        block_args,
-        fusion_stage,
-        act_type,
-        att_type,
-        layer_type,
-        drop_prob,
-        kernel_size,
-        scale_args,
-        expand_ratio,
-        reduct_ratio,
-        bias,
-        edge,
-    ):
+        self, data_shape, num_classes, A, parts, *, model_type, stem_channel, block_args, scale_args, fusion_stage, kernel_size,
+        act_type, att_type, layer_type, expand_ratio, reduct_ratio, drop_prob, bias, edge,
+    ):  # fmt: skip
         super().__init__()
         self.num_branches, channels, _, self.num_joints, self.num_bodies = data_shape
         for value, known, key in (
