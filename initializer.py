@@ -15,7 +15,7 @@ from dataset.graph import NTU, Graph
 from dataset.loader import Loader
 from dataset.ntu_feeder import EpochBatches, NTUFeeder, split_paths
 from export.evaluation import FoldedRunner
-from model import EfficientGCN
+from model.nets import EfficientGCN
 from options.command_line import JOB
 from options.schema import FOLDER, changed_settings, load_config
 from options.yaml_file import read_yaml

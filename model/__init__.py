@@ -1,3 +1,0 @@
-from .nets import EfficientGCN
-
-__all__ = ["EfficientGCN"]

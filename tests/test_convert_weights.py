@@ -11,7 +11,7 @@ import pytest
 from dataset.features import branch_features
 from dataset.graph import NTU
 from initializer import build_model, data_shape
-from model import EfficientGCN
+from model.nets import EfficientGCN
 from options.schema import load_config
 from tests.helpers.places import SHARED
 from tests.helpers.small import fill

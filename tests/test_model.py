@@ -6,11 +6,10 @@ import paddle.nn.functional as F
 import pytest
 
 from initializer import build_model
-from model import EfficientGCN
 from model.attentions import ATTENTIONS, FrameAttention, JointAttention, SpatioTemporalJointAttention
 from model.frames import Frames
 from model.layers import TEMPORAL_LAYERS, BatchNorm, ConvBN, SpatialGraphConv, conv_bn
-from model.nets import scale_blocks
+from model.nets import EfficientGCN, scale_blocks
 from options.schema import load_config
 from tests.helpers.places import GOLDEN
 from training.checkpoint import load_weights, read_checkpoint

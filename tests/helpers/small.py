@@ -43,7 +43,7 @@ CHAIN = Graph("chain", ((0, 1), (1, 2)), (0, 0, 1), {"one": (0, 1), "two": (2,)}
 
 def small(num_classes=4, data_shape=(3, 6, 8, 3, 2), graph=CHAIN, **changes):
     """A network on a graph of three joints, in a row unless given, with named weights, T = 8, M = 2."""
-    from model import EfficientGCN
+    from model.nets import EfficientGCN
 
     args = {
         "model_type": "EfficientGCN-B0", "stem_channel": 8, "block_args": [[16, 1, 0.5], [16, 2, 1]], "fusion_stage": 1,
