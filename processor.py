@@ -16,7 +16,6 @@ from training.checkpoint import save_checkpoint
 from training.device import on_gpu, to_device
 from training.progress import Progress, Sums
 from training.recorder import Meter, duration, spoken
-from training.step_figures import send_figures
 from utils.errors import UserError
 from utils.log import get_logger
 from utils.process import stop_signals
@@ -192,7 +191,7 @@ class Trainer:
         if not skips:  # before anything is read or exchanged, so that a GPU has its work ahead
             self.runner.backward(self.scaler.scale(loss / self.recipe.accumulate))
         asked = len(self.signals), 0 < 60 * self.output.checkpoint_minutes < time.time() - self.saved
-        self.sent.append((send_figures(loss, logits, labels, *asked), loss.detach(), indices))
+        self.sent.append((collectives.send_figures(loss, logits, labels, *asked), loss.detach(), indices))
         if skips and self.count():
             self.runner.backward(self.scaler.scale(loss / self.recipe.accumulate))
         elif skips:

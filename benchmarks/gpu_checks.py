@@ -25,7 +25,6 @@ from training.device import choose_device, gpu_count, to_device  # noqa: E402
 from training.precision import mixed_precision  # noqa: E402
 from training.progress import Sums  # noqa: E402
 from training.runners import Runner  # noqa: E402
-from training.step_figures import send_figures  # noqa: E402
 
 PRECISIONS = [(None, "float16"), ("O1", "float16"), ("O1", "bfloat16"), ("O2", "float16"), ("O2", "bfloat16")]
 
@@ -55,7 +54,7 @@ class Trained:
         labels = to_device(self.labels)
         loss = F.cross_entropy(logits, labels)
         self.run.backward(self.scaler.scale(loss))
-        read = send_figures(loss, logits, labels)
+        read = collectives.send_figures(loss, logits, labels)
         collectives.average_gradients(self.model.parameters())
         self.scaler.step(self.optimizer)
         self.scaler.update()

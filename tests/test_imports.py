@@ -117,7 +117,7 @@ def test_the_network_knows_paddle_and_numpy_only():
 
 
 def test_what_is_written_for_gpus_in_training_is_where_the_architecture_says_and_fits_on_two_screens():
-    own, ask = {f"training/{name}.py" for name in ("device", "precision", "step_figures")}, {"export/proof.py", "inference/engines.py"}
+    own, ask = {f"training/{name}.py" for name in ("device", "precision")}, {"export/proof.py", "inference/engines.py"}
     product = {path: path.read_text("utf-8") for package in FLOOR for path in files(package)}
     named = {path.relative_to(ROOT).as_posix() for path, text in product.items() if re.search(r"\.cuda\b|with_cuda|CUDA\w*Place", text)}
     assert named == own | ask

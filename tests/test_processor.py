@@ -162,9 +162,9 @@ def test_a_traced_network_trains_and_scores_as_one_that_is_not(tiny_run, monkeyp
 
 
 def test_nothing_is_read_or_exchanged_before_backward(tiny_run, monkeypatch):
-    order, backward, add_up = [], ThreadedRunner.backward, processor.collectives.add_up
+    order, backward, send = [], ThreadedRunner.backward, processor.collectives.send_figures
     monkeypatch.setattr(ThreadedRunner, "backward", lambda *a: order.append("backward") or backward(*a))
-    monkeypatch.setattr(processor.collectives, "add_up", lambda *a: order.append("exchange") or add_up(*a))
+    monkeypatch.setattr(processor.collectives, "send_figures", lambda *a: order.append("exchange") or send(*a))
     run(tiny_run[1])
     assert order[::2] == ["backward"] * (len(order) // 2) and set(order[1::2]) == {"exchange"}
 

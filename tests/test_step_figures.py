@@ -11,9 +11,9 @@ import pytest
 import processor
 from evaluation.scores import Scores
 from tests.helpers.runs import end_state, final, run, run_folder
-from training import step_figures
+from training import device
 from training.checkpoint import read_checkpoint
-from training.step_figures import send_figures
+from training.collectives import send_figures
 from utils.errors import UserError
 
 SEVEN = ["--dataset_args.ntu.train_batch_size=2"]  # steps an epoch
@@ -46,7 +46,7 @@ def test_on_a_gpu_figures_are_copied_at_once_and_waited_for_where_they_are_read(
         def synchronize(self):
             order.append("waited")
 
-    monkeypatch.setattr(step_figures, "on_gpu", lambda: True)
+    monkeypatch.setattr(device, "on_gpu", lambda: True)
     monkeypatch.setattr(paddle, "CUDAPinnedPlace", lambda: "pinned memory")
     monkeypatch.setattr(paddle.device.cuda, "Event", Event)
     monkeypatch.setattr(paddle.Tensor, "_copy_to", lambda tensor, *how: order.append(how) or tensor)

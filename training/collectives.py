@@ -6,12 +6,13 @@ import threading
 from contextlib import contextmanager
 
 import numpy as np
+import paddle
 import paddle.distributed as dist
 from paddle.distributed.fleet.utils.hybrid_parallel_util import fused_allreduce_gradients
 
 from utils.errors import UserError
 
-from .device import on_gpu
+from .device import on_gpu, send_to_host
 
 PATIENCE = 600  # seconds that a process waits for the others on GPUs: NCCL itself waits without end
 LOST = (
@@ -52,12 +53,22 @@ def gather(array):
     return np.concatenate(parts)
 
 
-def add_up(tensor):
-    """The tensor, now the sum over all ranks."""
+@paddle.no_grad()
+def send_figures(loss, logits, labels, *more):
+    """Send off a step's figures, added up over all ranks, without waiting; returns the function that waits and gives their list.
+
+    They are the Sums (training/progress.py) of loss (), logits (N, classes) and labels (N,), where of equal logits the lower
+    class comes first, then the numbers `more`.
+    """
+    (N, classes), labels, true = logits.shape, labels.unsqueeze(1), paddle.index_sample(logits, labels.unsqueeze(1))
+    place = ((logits > true) | ((logits == true) & (paddle.arange(classes) < labels))).sum(1)  # of the true class, from 0
+    sums = [loss.astype("float64") * N, paddle.full([], N), (place < 1).sum(), (place < 5).sum(), ~paddle.isfinite(loss)]
+    figures = [*sums, *(paddle.full([], float(number)) for number in more)]
+    figures = paddle.stack([figure.astype("float64") for figure in figures])
     if dist.get_world_size() > 1:
         with together():
-            dist.all_reduce(tensor)
-    return tensor
+            dist.all_reduce(figures)
+    return send_to_host(figures)
 
 
 def average_gradients(parameters):
