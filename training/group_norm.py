@@ -32,22 +32,17 @@ class Exchange:
     def __deepcopy__(self, memo):
         return self  # it belongs to a batch, not to the network that is copied
 
-    def abort(self, reason):
-        self.reason = self.reason or reason
-        self.barrier.abort()
-
 
 class GroupBatchNorm(BatchNorm):
     """Batch norm of one group of a batch by the statistics of the whole. The first group moves the running statistics.
 
-    A BatchNorm becomes one by its class. `frames` are those of its network: of a frame that stands for others, they count too.
+    A BatchNorm becomes one by its class, and is given its `exchange`, its `group` and the `frames` of its network: of a frame
+    that stands for others, they count too.
     """
 
-    exchange = group = frames = None
-
     def forward(self, x, conv_bias=None):
-        stand_in = self.frames.stand_ins.get(x.shape[2] - self.joints) if self.exchange else None
-        if not self.training or not self.exchange or (len(self.exchange.times) == 1 and not stand_in):
+        stand_in = self.frames.stand_ins.get(x.shape[2] - self.joints)
+        if not self.training or (len(self.exchange.times) == 1 and not stand_in):
             return super().forward(x, conv_bias)
         mean, variance, count = self.statistics(x, stand_in)
         if self.group == 0:

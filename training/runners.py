@@ -125,10 +125,8 @@ class ThreadedRunner(Runner):
     def networks(self, count):
         """So many copies of the network, which share its weights and running statistics."""
         while len(self.copies) < count:
-            self.copies.append(copy.deepcopy(self.model))
-            for mine, its in zip(self.model.sublayers(), self.copies[-1].sublayers(), strict=True):
-                if isinstance(mine, nn.BatchNorm2D):
-                    its._mean, its._variance = mine._mean, mine._variance
+            statistics = {id(p): p for p in self.model.parameters() if p.stop_gradient}
+            self.copies.append(copy.deepcopy(self.model, memo=statistics))
         for network in self.copies[:count]:
             for mine, its in zip(self.model.parameters(), network.parameters(), strict=True):
                 mine._share_buffer_to(its)
@@ -142,7 +140,8 @@ class ThreadedRunner(Runner):
             try:
                 return function(*given)
             except BaseException as error:
-                self.exchange.abort(error)
+                self.exchange.reason = self.exchange.reason or error
+                self.exchange.barrier.abort()
                 raise
 
         futures = [self.pool.submit(guarded, *given) for given in zip(*arguments, strict=True)]
