@@ -47,11 +47,10 @@ class GroupBatchNorm(BatchNorm):
         mean, variance, count = self.statistics(x, stand_in)
         if self.group == 0:
             self.move(mean if conv_bias is None else mean + conv_bias, variance)
-        exact = self.sums_exactly()
         x, weight, bias = _WholeBatch.apply(x, self.weight, self.shift(conv_bias), self, mean, variance, count, stand_in)
         bias = bias + 0.0  # a hook on what a PyLayer returns changes nothing
         y = F.batch_norm(x, mean, variance, weight, bias, False, epsilon=self._epsilon)
-        if exact:
+        if self.sums_exactly():
             sum_exactly(y, bias)
         return y
 
