@@ -134,9 +134,9 @@ def load_weights(model, state, path, skip=(), why=say_misfit):
         raise UserError(f"{path}: {NO_A}")
     if wrong:
         shapes = [{name: tuple(value.shape) for name, value in state.items()} for state in (theirs, ours)]
-        sentence = f"{why(*shapes)}; " if shapes[0] != shapes[1] else ""
-        counted = f"{len(wrong)} entries differ: {_shorten(wrong, 2 if sentence.strip('; ') else 10)}"
-        raise UserError(f"{path}: does not fit this configuration's network, {sentence.removeprefix('; ')}{counted}")
+        sentence = why(*shapes) if shapes[0] != shapes[1] else ""
+        counted = f"{len(wrong)} entries differ: {_shorten(wrong, 2 if sentence else 10)}"
+        raise UserError(f"{path}: does not fit this configuration's network, {sentence}{'; ' * bool(sentence)}{counted}")
     for name, tensor in wanted.items():
         tensor.set_value(theirs[name].astype(str(tensor.dtype).rsplit(".", 1)[-1]))
     return skipped

@@ -32,7 +32,7 @@ def traits(shapes):
 
 
 def say_misfit(theirs, ours):
-    """The differences of two such dicts of shapes as text: `layer_type Sep here SG`; empty where they tell none."""
+    """The differences of two such dicts of shapes as text: `it has layer_type SG, needed Sep`; empty where they tell none."""
     mine, other = traits(ours), traits(theirs)
     differ = [f"{what} {other[what]}, needed {mine[what]}" for what in mine if other[what] not in (None, 0, [], mine[what])]
     hint = "; --new_head takes all but the classifier" if [text[:7] for text in differ] == ["classes"] else ""
