@@ -203,15 +203,18 @@ def test_on_gpus_a_lost_process_is_told_within_the_time_that_is_stated(monkeypat
     monkeypatch.setattr(collectives, "on_gpu", lambda: True)
     monkeypatch.setattr(collectives, "PATIENCE", 0.1)
     monkeypatch.setattr(collectives.os, "_exit", lambda code: code == 2 and ended.set())
-    with collectives.together():
-        assert ended.wait(50)
+    collectives.exchange(ended.wait, 50)
+    assert ended.is_set()
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and said.startswith("error: another process of this job has ended, or did not answer")
 
 
 def test_an_error_of_nccl_is_told_as_one_of_gloo_and_one_of_a_file_as_itself(monkeypatch):
+    def fails(error):
+        raise error
+
     monkeypatch.setattr(collectives.dist, "get_world_size", lambda: 2)
-    with pytest.raises(UserError, match=r"another process of this job .*NCCL error\(6\)"), collectives.together():
-        raise OSError("(External) NCCL error(6), remote process exited.")
-    with pytest.raises(FileNotFoundError), collectives.together():
-        raise FileNotFoundError(2, "no such file")
+    with pytest.raises(UserError, match=r"another process of this job .*NCCL error\(6\)"):
+        collectives.exchange(fails, OSError("(External) NCCL error(6), remote process exited."))
+    with pytest.raises(FileNotFoundError):
+        collectives.exchange(fails, FileNotFoundError(2, "no such file"))

@@ -3,7 +3,6 @@
 import os
 import sys
 import threading
-from contextlib import contextmanager
 
 import numpy as np
 import paddle
@@ -21,17 +20,21 @@ LOST = (
 )
 
 
-@contextmanager
-def together():
-    """Work that waits for the other processes of the job; raises UserError, or on GPUs ends this one, where they are lost."""
+def exchange(operation, *arguments):
+    """Call an operation that waits for the other processes of the job, if there are any.
+
+    Raises UserError, or on GPUs ends this process, where they are lost.
+    """
+    if dist.get_world_size() == 1:
+        return
     watch = threading.Timer(PATIENCE, _give_up)
     watch.daemon = True
-    if dist.get_world_size() > 1 and on_gpu():
+    if on_gpu():
         watch.start()
     try:
-        yield
+        operation(*arguments)
     except (RuntimeError, OSError) as error:  # gloo's and NCCL's; they have no type of their own for a lost connection
-        if dist.get_world_size() == 1 or getattr(error, "errno", None) is not None:
+        if getattr(error, "errno", None) is not None:
             raise
         raise UserError(f"{LOST} ({str(error).strip().splitlines()[-1]})") from error
     finally:
@@ -45,12 +48,9 @@ def _give_up():
 
 def gather(array):
     """Rows of `array` (n, ...) of all ranks, one rank after another; ranks may have different n."""
-    if dist.get_world_size() == 1:
-        return array
     parts = []
-    with together():
-        dist.all_gather_object(parts, array)
-    return np.concatenate(parts)
+    exchange(dist.all_gather_object, parts, array)
+    return np.concatenate(parts) if parts else array
 
 
 @paddle.no_grad()
@@ -65,9 +65,7 @@ def send_figures(loss, logits, labels, *more):
     sums = [loss.astype("float64") * N, paddle.full([], N), (place < 1).sum(), (place < 5).sum(), ~paddle.isfinite(loss)]
     figures = [*sums, *(paddle.full([], float(number)) for number in more)]
     figures = paddle.stack([figure.astype("float64") for figure in figures])
-    if dist.get_world_size() > 1:
-        with together():
-            dist.all_reduce(figures)
+    exchange(dist.all_reduce, figures)
     return send_to_host(figures)
 
 
@@ -75,17 +73,13 @@ def average_gradients(parameters):
     """Put the mean over all ranks in place of each gradient; all ranks must have gradients for the same parameters.
 
     One exchange of all gradients, once an optimizer step: the network's are about a megabyte, too few for parts to overlap
-    with the backward pass, and batches that are accumulated or left out need no special case.
+    with the backward pass, and batches that are accumulated or left out need no special case. It is Paddle's way of data
+    parallel training: one copy in, one exchange, one copy out.
     """
-    if dist.get_world_size() == 1:
-        return
-    with together():  # Paddle's way of data parallel training: one copy in, one exchange, one copy out
-        fused_allreduce_gradients([p for p in parameters if not p.stop_gradient], None)
+    exchange(fused_allreduce_gradients, [p for p in parameters if not p.stop_gradient], None)
 
 
 def broadcast(tensors):
     """Give all ranks rank 0's values, in place."""
-    if dist.get_world_size() > 1:
-        with together():
-            for tensor in tensors:
-                dist.broadcast(tensor, 0)
+    for tensor in tensors:
+        exchange(dist.broadcast, tensor, 0)
