@@ -36,6 +36,9 @@ class Progress:
     world: int = 1  # processes
     metrics: int = 0  # bytes of metrics.jsonl
 
+    def __post_init__(self):
+        self.epoch, self.window = Sums(*self.epoch), Sums(*self.window)  # a checkpoint has lists
+
     def count(self, sums):
         """One more batch, of these Sums."""
         self.step, self.epoch, self.window = self.step + 1, self.epoch.plus(sums), self.window.plus(sums)
@@ -43,11 +46,6 @@ class Progress:
     def plain(self):
         """As a checkpoint keeps it: numbers and lists."""
         return {**asdict(self), "epoch": list(self.epoch), "window": list(self.window)}
-
-    @classmethod
-    def of(cls, plain):
-        """What `plain` gave, checked already."""
-        return cls(**{**{key: plain[key] for key in FORM}, "epoch": Sums(*plain["epoch"]), "window": Sums(*plain["window"])})
 
 
 FORM = Progress().plain()
@@ -80,7 +78,7 @@ class ResumeState:
         }
         for key in (key for key in good if not good[key]):
             raise UserError(f"{path}: {key} is not what a training run saves; start from its weights: -pp, without -r")
-        return cls(int(epoch), best, progress and Progress.of(progress), scaler)
+        return cls(int(epoch), best, progress and Progress(**{key: progress[key] for key in FORM}), scaler)
 
 
 def _like(value, form):
