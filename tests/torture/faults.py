@@ -108,7 +108,8 @@ def wrong(ended, number, pid):
         return "left processes behind"
     if ended.code not in (0, SIGNALS[number], -number):  # -number: Python was at its own end, the work done
         return f"exit code {ended.code}: {ended.err[-300:]}"
-    if "Traceback" in ended.err:
+    orphaned = number == signal.SIGKILL and "spawn_main" in ended.err  # a worker whose start was cut off; nobody can tell it
+    if "Traceback" in ended.err and not orphaned:
         return f"a traceback: {ended.err[-300:]}"
     if ended.code == SIGNALS[number] > 0 and not ended.err.startswith("stopped by"):
         return f"no message: {ended.err[-300:]!r}"
