@@ -108,17 +108,17 @@ class OnnxEngine:
             import onnxruntime
         except ImportError as error:
             raise UserError("ONNX Runtime is not installed: pip install onnxruntime") from error
-        self.library, self.path, self.threads = onnxruntime, path, cpu_threads or cores()
+        self.onnxruntime, self.path, self.threads = onnxruntime, path, cpu_threads or cores()
         self.session = self.open(self.threads)
         self.version = f"onnxruntime_version: {onnxruntime.__version__}"
         self.input, self.output = self.session.get_inputs()[0], self.session.get_outputs()[0]
 
     def open(self, threads):
         """A session that computes a batch on so many threads."""
-        options = self.library.SessionOptions()
+        options = self.onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.log_severity_level = threads, 3  # errors
         try:
-            return self.library.InferenceSession(str(self.path), options, providers=["CPUExecutionProvider"])
+            return self.onnxruntime.InferenceSession(str(self.path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # its errors share no base class
             raise UserError(f"{self.path}: ONNX Runtime can't load it ({_first_line(error)})") from error
 
