@@ -28,7 +28,7 @@ from reader.transformer import view_normalise
 from utils.errors import UserError, printable
 from utils.files import replacing, replacing_folder
 from utils.log import get_logger
-from utils.process import cores, stop_signals
+from utils.process import cores, signals_later
 
 SAMPLE_SHAPE = (NUM_AXES, MAX_FRAMES, NUM_JOINTS, NUM_BODIES)
 SAMPLE_BYTES = 4 * math.prod(SAMPLE_SHAPE)
@@ -183,11 +183,9 @@ def _in_workers(read, samples, workers):
     size = AHEAD * BATCH * workers
     parts = (samples[start : start + size] for start in range(0, len(samples), size))
     try:
-        with stop_signals() as late:  # SIGTERM now would leave a worker half made
+        with signals_later():  # SIGTERM now would leave a worker half made
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # workers inherit that Ctrl-C is for this process alone
             results = pool.map(read, next(parts), chunksize=BATCH)
-        for number in late:
-            signal.raise_signal(number)
         for part in parts:
             more = pool.map(read, part, chunksize=BATCH)  # so that no worker waits for what is written meanwhile
             yield from results

@@ -31,7 +31,7 @@ from training.traits import say_misfit
 from utils.errors import UserError
 from utils.files import make_run_folder, replacing
 from utils.log import get_logger, set_up_logging
-from utils.process import threads, versions
+from utils.process import signals_later, threads, versions
 from utils.terminal import watched
 
 DEBUG_SAMPLES = 300
@@ -136,7 +136,7 @@ def why_misfit(theirs, ours):
 def build_runner(model, all_frames=False, to_static=False):
     """What runs the network on batches: on a CPU in groups, on all threads that it may use; or as one program, of all frames."""
     if to_static:
-        model.forward = paddle.jit.to_static(model.forward, full_graph=True)
+        model.forward = signals_later()(paddle.jit.to_static(model.forward, full_graph=True))  # as in export/program.py
         return Runner(model, all_frames=True)
     return Runner(model, all_frames) if on_gpu() else ThreadedRunner(model, threads(), all_frames, FoldedRunner)
 

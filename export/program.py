@@ -11,6 +11,7 @@ import yaml
 from options.yaml_file import read_yaml
 from utils.errors import UserError
 from utils.files import replacing, sha256
+from utils.process import signals_later
 
 from .folded import TrainedGCN
 from .joint_major import JointMajorGCN
@@ -117,7 +118,8 @@ def write_paddle(program, prefix, shape, name="x"):
     """
     spec = [paddle.static.InputSpec(shape, "float32", name)]
     static = paddle.jit.to_static(program, input_spec=spec, full_graph=True)
-    paddle.jit.save(static, str(prefix))
+    with signals_later():  # Paddle asks Python for the stack at each operation, and crashes where that raises
+        paddle.jit.save(static, str(prefix))
     file = next(path for path in (Path(f"{prefix}.json"), Path(f"{prefix}.pdmodel")) if path.is_file())
     _check_whole(file, sum(tensor.numpy().nbytes for tensor in program.state_dict().values()))
     return file, len(static.forward.main_program.global_block().ops)

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from types import SimpleNamespace
 
 import numpy as np
@@ -134,6 +135,21 @@ def test_a_program_that_paddle_cut_short_is_no_export(tmp_path, monkeypatch, to,
     with pytest.raises(UserError, match=r"no room for a program of \d+ bytes"):
         export_least(least(), tmp_path / "small", to=to)
     assert not list(tmp_path.iterdir())
+
+
+def test_ctrl_c_while_paddle_makes_a_program_waits_until_it_is_made(tmp_path, monkeypatch):
+    """It asks Python for the stack at each operation, and the process crashes where a signal is raised there."""
+    save, made = paddle.jit.save, []
+
+    def struck(layer, prefix):
+        signal.raise_signal(signal.SIGINT)
+        save(layer, prefix)
+        made.append(prefix)
+
+    monkeypatch.setattr(paddle.jit, "save", struck)
+    with pytest.raises(KeyboardInterrupt):
+        export_least(least(), tmp_path / "small")
+    assert made and not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("bad", [lambda x: np.full((len(x), 4), np.nan), lambda x: np.zeros((len(x), 5))], ids=["nan", "size"])

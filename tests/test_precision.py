@@ -74,7 +74,7 @@ def test_a_network_as_one_program_has_the_same_types(monkeypatch, small_network)
     tracer._set_amp_op_list(white | set(SIXTEEN_BITS), black - set(SIXTEEN_BITS))  # auto_cast does all this, on a GPU
     tracer._amp_level, tracer._amp_dtype = core.AmpLevel.O1, "bfloat16"
     try:
-        program = model.forward.get_concrete_program(paddle.zeros([2, 3, 6, 8, 3, 2]))[0].main_program
+        program = model.forward.__wrapped__.get_concrete_program(paddle.zeros([2, 3, 6, 8, 3, 2]))[0].main_program
     finally:
         tracer._amp_level, tracer._amp_dtype = core.AmpLevel.O0, "float32"
         tracer._set_amp_op_list(set(), set())

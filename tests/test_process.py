@@ -1,10 +1,24 @@
-"""How many threads compute."""
+"""How many threads compute, and signals that wait."""
 
 import os
+import signal
 
 import pytest
 
-from utils.process import cores, threads
+from utils.process import cores, signals_later, threads
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_wait_for_the_end_of_what_does_not_survive_them(number):
+    seen, old = [], {number: signal.getsignal(number)}
+    signal.signal(number, lambda number, _: seen.append(number))
+    try:
+        with signals_later():
+            signal.raise_signal(number)
+            assert seen == []
+        assert seen == [number]
+    finally:
+        signal.signal(number, old[number])
 
 
 @pytest.mark.parametrize("processes, share", [(1, 4), (2, 2), (3, 1), (9, 1)])

@@ -24,6 +24,15 @@ def stop_signals():
             signal.signal(number, handler)
 
 
+@contextlib.contextmanager
+def signals_later():
+    """Put SIGINT and SIGTERM off until the block has ended, for what does not survive an exception at any moment."""
+    with stop_signals() as seen:
+        yield
+    for number in seen:
+        signal.raise_signal(number)
+
+
 def cores():
     """Number of processor cores that this process may use: its share of them, where Paddle's launcher started several."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
